@@ -1,0 +1,1 @@
+"""The vocabulary: addresses, payloads, and what a resource kind must know. Pure."""
