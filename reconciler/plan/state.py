@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from reconciler.diagnostics import Mark
 from reconciler.resource.address import Address
 from reconciler.resource.payload import Payload
+from reconciler.resource.stamp import Stamp as Stamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,15 +21,6 @@ class Desired:
     moved_from: Address | None = None
     blocked: str | None = None  # why it can't be written now, e.g. a secret that isn't set
     mark: Mark | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stamp:
-    """How n8n tells one state of an object from another, as it was when we last saw it."""
-
-    version: str | None = None  # n8n's versionId
-    published: str | None = None  # n8n's activeVersionId
-    updated_at: str | None = None  # n8n's updatedAt, verbatim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

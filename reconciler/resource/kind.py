@@ -1,0 +1,168 @@
+"""What a resource kind must know; a kind is one file in `reconciler.kinds` plus a registry line.
+
+Its plain methods are pure and say *what* should be; its ``async`` methods talk
+to n8n through the `Api` port and make it so. Nothing outside that file knows
+the kind's columns and endpoints. Rows are written by the store, generically,
+from the row side of a payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
+
+from pydantic import BaseModel
+
+from reconciler.diagnostics import Severity
+from reconciler.resource.address import Address
+from reconciler.resource.api import Api
+from reconciler.resource.payload import Json, Object, Payload, Ref, Sealed, Side
+from reconciler.resource.stamp import Stamp
+from reconciler.resource.traits import Traits
+
+SpecT = TypeVar("SpecT", bound=BaseModel)
+SpecT_contra = TypeVar("SpecT_contra", bound=BaseModel, contravariant=True)
+Row: TypeAlias = Mapping[str, Any]
+Encrypt: TypeAlias = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something wrong with what a document asks for; *pointer* leads into its workflow JSON."""
+
+    code: str
+    message: str
+    severity: Severity = Severity.ERROR
+    hint: str | None = None
+    pointer: tuple[str | int, ...] | None = None  # None: the document itself
+    path: tuple[str | int, ...] = ()  # into the document's spec, when pointer is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What a kind makes of a spec."""
+
+    payload: Payload
+    protected: bool = False
+    problems: tuple[Problem, ...] = ()
+    blocked: str | None = None
+
+
+class Facts(Protocol):
+    """What a kind may look at to say what should be; everything in it is already read."""
+
+    public_url: str
+
+    def seal(self, address: Address, name: str, reference: BaseModel) -> Sealed:
+        """Name the secret behind *reference*; its fingerprint is None when it can't be read here."""
+        raise NotImplementedError
+
+    def entry_secret(self, organization: str) -> Sealed:
+        """Name the secret that n8n's managed entries of *organization* ask for."""
+        raise NotImplementedError
+
+    def workflow(self, address: Address) -> tuple[Json, tuple[Problem, ...]]:
+        """Give the workflow document *address* names: its file, inline or its filled template."""
+        raise NotImplementedError
+
+    def lint(self, workflow: Json) -> tuple[Problem, ...]:
+        """Check a workflow document against what n8n can run."""
+        raise NotImplementedError
+
+    def administrator(self, organization: str) -> str | None:
+        """Tell the e-mail address of the organization's first administrator."""
+        raise NotImplementedError
+
+    def spec(self, address: Address) -> BaseModel | None:
+        """Look up the spec of another resource of the same organization."""
+        raise NotImplementedError
+
+
+class Unref(Protocol):
+    """Turns ids that were read from the servers back into references."""
+
+    def __call__(self, kind: str, side: Side, id_: str) -> Ref | str:
+        """Give the reference to the *kind* that bears *id_*, or the id itself for a stranger."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One resource as the servers show it: its row and its n8n object, either may be missing."""
+
+    address: Address
+    row_id: str
+    row: Row | None
+    object: Object | None
+    unref: Unref
+    fingerprints: Callable[[str], Mapping[str, Sealed] | None] = field(default=lambda _: None)
+    seen_before: Payload = field(default_factory=dict)  # recorded, for what n8n never shows
+    edited: bool = False  # n8n's object was written by somebody else since we recorded it
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An object after a write, and what it was before, to be put back if n8n refuses to publish."""
+
+    object: Object
+    previous: Object | None = None
+
+
+class Kind(Protocol, Generic[SpecT]):
+    """One kind of resource."""
+
+    name: ClassVar[str]
+    spec: type[SpecT]
+    traits: ClassVar[Traits]
+    table: ClassVar[str]  # the seed's table that holds its rows
+    collection: ClassVar[str | None]  # n8n's collection that holds its objects
+    retired: ClassVar[Mapping[str, Any]]  # columns that say a removed row is out of use
+
+    # What should be. Pure.
+
+    def build(self, address: Address, spec: SpecT, facts: Facts) -> Built:
+        """Say what PostgreSQL and n8n should hold for *spec*."""
+        raise NotImplementedError
+
+    def canonical(self, seen: Seen) -> Payload:
+        """Bring what the servers hold into the form that `build` gives."""
+        raise NotImplementedError
+
+    def columns(self, row: Object, encrypt: Encrypt) -> dict[str, Any]:
+        """Turn the wired row side of a payload into the table's columns."""
+        raise NotImplementedError
+
+    def marker(self, object_: Object) -> str | None:
+        """Find the row id (or its beginning) that we put into an object we created."""
+        raise NotImplementedError
+
+    # Making it so. I/O.
+
+    async def create(self, api: Api, body: Object) -> Object:
+        """Create the object and return it as n8n answers; nothing else, so that its id is soon known."""
+        raise NotImplementedError
+
+    async def update(self, api: Api, id_: str, expected: Stamp | None, body: Object) -> Written:
+        """Make the object *id_* look like *body*; raises LiveChanged when it is not as *expected*."""
+        raise NotImplementedError
+
+    async def publish(self, api: Api, written: Written, body: Object, label: str) -> Object:
+        """Put live what create or update wrote, named *label*; return the object as it is then."""
+        raise NotImplementedError
+
+    async def confirm(self, api: Api, object_: Object, body: Object) -> None:
+        """Wait until n8n really serves *object_*; raises DeadlineExceeded when it does not."""
+        raise NotImplementedError
+
+    async def remove(self, api: Api, id_: str) -> None:
+        """Take the object out of use, so that it can be restored where n8n allows it."""
+        raise NotImplementedError
+
+    async def discard(self, api: Api, id_: str) -> None:
+        """Delete an object that has been replaced; being gone already is fine."""
+        raise NotImplementedError
+
+
+AnyKind: TypeAlias = Kind[Any]
+Kinds: TypeAlias = Mapping[str, AnyKind]

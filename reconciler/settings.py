@@ -1,0 +1,174 @@
+"""Settings: flags, then environment, then `reconciler.toml`, then a running `reconciler up`.
+
+Every value remembers where it came from, so that `reconciler doctor` can say
+it. Secrets are only taken from the environment or from files that the
+environment or the settings file names; they never appear in a repr. Not here:
+what the settings are used for, and the servers that `up` starts.
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from reconciler.errors import ConfigError
+
+STATE_FOLDER = ".reconciler"
+SETTINGS_FILE = "reconciler.toml"
+
+
+class Source(enum.StrEnum):
+    """Where a setting came from."""
+
+    FLAG = "flag"
+    ENVIRONMENT = "environment"
+    FILE = SETTINGS_FILE
+    RUNNING = "reconciler up"
+    DEFAULT = "default"
+
+
+ENVIRONMENT: Mapping[str, str] = {
+    "database_url": "DATABASE_URL",
+    "n8n_url": "N8N_URL",
+    "n8n_api_key": "N8N_API_KEY",
+    "n8n_api_key_file": "N8N_API_KEY_FILE",
+    "encryption_key": "ENCRYPTION_KEY",
+    "encryption_key_file": "ENCRYPTION_KEY_FILE",
+    "encryption_keys_old": "ENCRYPTION_KEYS_OLD",
+    "specs": "RECONCILER_SPECS",
+    "public_url": "RECONCILER_PUBLIC_URL",
+    "concurrency": "RECONCILER_CONCURRENCY",
+    "n8n_timeout": "RECONCILER_N8N_TIMEOUT",
+}
+_SECRET = frozenset({"n8n_api_key", "encryption_key", "encryption_keys_old"})
+
+
+class Settings(BaseModel):
+    """All settings of one run; frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    database_url: SecretStr | None = Field(None, description="PostgreSQL 14 to 18, as a URL")
+    n8n_url: str | None = Field(None, description="Where n8n answers, without /api/v1")
+    n8n_api_key: SecretStr | None = Field(None, description="n8n's public API key")
+    n8n_api_key_file: Path | None = Field(None, description="A file that holds the API key")
+    encryption_key: SecretStr | None = Field(None, description="64 lower-case hex digits")
+    encryption_key_file: Path | None = Field(None, description="A file that holds ENCRYPTION_KEY")
+    encryption_keys_old: SecretStr | None = Field(
+        None, description="Earlier keys that can still be read, separated by commas"
+    )
+    specs: Path = Field(Path("specs"), description="The folder that holds the spec files")
+    public_url: str = Field(
+        "http://127.0.0.1:8080", description="Where webhook callers reach the daemon"
+    )
+    concurrency: int = Field(8, ge=1, le=64, description="Changes applied at the same time")
+    n8n_timeout: float = Field(30.0, gt=0, le=600, description="Seconds one n8n call may take")
+    state: Path = Field(Path(STATE_FOLDER), description="Folder for local state and keys")
+    sources: dict[str, Source] = Field(default_factory=dict, exclude=True)
+
+    def source(self, name: str) -> Source:
+        """Tell where the value of *name* came from."""
+        return self.sources.get(name, Source.DEFAULT)
+
+
+def load_settings(
+    flags: Mapping[str, Any],
+    running: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Settings:
+    """Put the settings together; raises ConfigError that names the setting and its source."""
+    environ = os.environ if environ is None else environ
+    folder = Path() if folder is None else folder
+    layers: list[tuple[Source, Mapping[str, Any]]] = [
+        (Source.FLAG, {k: v for k, v in flags.items() if v is not None}),
+        (Source.ENVIRONMENT, {k: environ[e] for k, e in ENVIRONMENT.items() if environ.get(e)}),
+        (Source.FILE, _settings_file(folder / SETTINGS_FILE)),
+        (Source.RUNNING, running or {}),
+    ]
+    values: dict[str, Any] = {}
+    sources: dict[str, Source] = {}
+    for source, layer in layers:
+        for name, value in layer.items():
+            if name not in values:
+                values[name], sources[name] = value, source
+    _prefer_nearer_key(values, sources)
+    values.setdefault("state", folder / STATE_FOLDER)
+    try:
+        settings = Settings(**values, sources=sources)
+    except ValidationError as error:
+        raise _explain(error, sources) from None
+    return _read_key_files(settings, folder)
+
+
+_LAYERS = (Source.FLAG, Source.ENVIRONMENT, Source.FILE, Source.RUNNING)
+
+
+def _prefer_nearer_key(values: dict[str, Any], sources: dict[str, Source]) -> None:
+    """A key and a key file may come from two layers: the nearer one wins."""
+    for name in ("n8n_api_key", "encryption_key"):
+        file = f"{name}_file"
+        if name in values and file in values:
+            nearer = min((name, file), key=lambda n: _LAYERS.index(sources[n]))
+            loser = file if nearer == name else name
+            del values[loser], sources[loser]
+
+
+def _settings_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"can't read {path}: {error}"
+        raise ConfigError(message) from None
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = f"{path} is not TOML: {error}"
+        raise ConfigError(message) from None
+    known = [name for name in ENVIRONMENT if name not in _SECRET]
+    for name in data:
+        if name in _SECRET:
+            message = f"{path}: a secret such as `{name}` does not belong into this file"
+            raise ConfigError(message, hint=f"set {ENVIRONMENT[name]} in the environment")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            message = f"{path}: unknown setting `{name}`"
+            raise ConfigError(message, hint=f"did you mean `{near[0]}`?" if near else None)
+    return data
+
+
+def _explain(error: ValidationError, sources: Mapping[str, Source]) -> ConfigError:
+    """Say which setting is wrong and where it was set, but never its value."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    origin = sources.get(name, Source.DEFAULT)
+    where = ENVIRONMENT.get(name, name) if origin is Source.ENVIRONMENT else name
+    return ConfigError(f"setting `{where}` (from {origin}) is wrong: {first['msg']}")
+
+
+def _read_key_files(settings: Settings, folder: Path) -> Settings:
+    found: dict[str, Any] = {}
+    for name, file in (
+        ("n8n_api_key", settings.n8n_api_key_file),
+        ("encryption_key", settings.encryption_key_file),
+    ):
+        if file is None or getattr(settings, name) is not None:
+            continue
+        try:
+            text = (folder / file).read_text(encoding="ascii")[:4096].strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not plain text"
+            message = f"can't read {file}, which `{name}_file` names: {reason}"
+            raise ConfigError(message) from None
+        found[name] = SecretStr(text)
+        settings.sources[name] = settings.source(f"{name}_file")
+    return settings.model_copy(update=found) if found else settings
