@@ -115,7 +115,17 @@ class DatabaseTooOld(UnreachableError):
 
 
 class N8nUnreachable(UnreachableError):
-    """n8n does not answer, breaks the connection or is too slow; the outcome of a write is unknown."""
+    """n8n does not answer, breaks the connection or is too slow.
+
+    *outcome_unknown* is false when nothing can have happened (a read, or a request
+    that never left), and true when a write may have been done all the same.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, outcome_unknown: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.outcome_unknown = outcome_unknown
 
 
 class N8nUnauthorized(UnreachableError):
@@ -150,7 +160,10 @@ class N8nConflict(N8nError):
 
 
 class N8nUnavailable(N8nError):
-    """n8n is overloaded or broken (429, 5xx, an answer that is not JSON); *retry_after* in seconds."""
+    """n8n is overloaded or broken (429, 5xx, an answer that is not JSON).
+
+    *retry_after* is in seconds; *outcome_unknown* says that a write may have been done.
+    """
 
     def __init__(
         self,
@@ -159,10 +172,12 @@ class N8nUnavailable(N8nError):
         status: int,
         detail: str = "",
         retry_after: float | None = None,
+        outcome_unknown: bool = False,
         hint: str | None = None,
     ) -> None:
         super().__init__(message, status=status, detail=detail, hint=hint)
         self.retry_after = retry_after
+        self.outcome_unknown = outcome_unknown
 
 
 class DeadlineExceeded(ReconcilerError):
