@@ -93,7 +93,7 @@ class Seen:
 
     address: Address
     row_id: str
-    row: Row | None
+    rows: Mapping[str, Row]  # by table; a missing row is absent
     object: Object | None
     unref: Unref
     fingerprints: Callable[[str], Mapping[str, Sealed] | None] = field(default=lambda _: None)
@@ -115,9 +115,10 @@ class Kind(Protocol, Generic[SpecT]):
     name: ClassVar[str]
     spec: type[SpecT]
     traits: ClassVar[Traits]
-    table: ClassVar[str]  # the seed's table that holds its rows
+    tables: ClassVar[tuple[str, ...]]  # the seed's table that holds its rows, then ours beside it
     collection: ClassVar[str | None]  # n8n's collection that holds its objects
-    retired: ClassVar[Mapping[str, Any]]  # columns that say a removed row is out of use
+    retired: ClassVar[Mapping[str, Any]]  # columns of the first table that say a removed row is out of use
+    keeps_removed: ClassVar[bool]  # whether n8n still has the object after `remove`
 
     # What should be. Pure.
 
@@ -129,8 +130,8 @@ class Kind(Protocol, Generic[SpecT]):
         """Bring what the servers hold into the form that `build` gives."""
         raise NotImplementedError
 
-    def columns(self, row: Object, encrypt: Encrypt) -> dict[str, Any]:
-        """Turn the wired row side of a payload into the table's columns."""
+    def columns(self, row: Object, encrypt: Encrypt) -> Mapping[str, Mapping[str, Any]]:
+        """Turn the wired row side of a payload into columns, by table."""
         raise NotImplementedError
 
     def marker(self, object_: Object) -> str | None:

@@ -1,0 +1,171 @@
+"""Carry out a plan: waves in order, the changes of a wave side by side.
+
+A change is written down before the call to n8n (see `reconciler.engine.step`),
+so that a crash anywhere leaves a trace that the next plan picks up. One change
+that fails does not stop the others; what depends on it is not attempted. A
+lost database, a lost lock or an unreachable n8n stops the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+from reconciler.engine.identities import Identities
+from reconciler.engine.outcome import Outcome, Report, State
+from reconciler.engine.ports import Ledger
+from reconciler.engine.step import Secrets, Stepper
+from reconciler.errors import ConflictError, LiveChanged, ReconcilerError, UnreachableError
+from reconciler.plan.change import Action, Change, Plan
+from reconciler.plan.state import World
+from reconciler.resource.address import Address
+from reconciler.resource.api import Api
+from reconciler.resource.kind import Kinds
+from reconciler.resource.payload import references
+
+Listener = Callable[[Outcome], None]
+_SILENT = frozenset({Action.NOOP, Action.RECORD})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applier:
+    """Everything apply needs, as ports."""
+
+    kinds: Kinds
+    api: Api | None
+    ledger: Ledger
+    secrets: Secrets
+    new_id: Callable[[], str]
+    still_ours: Callable[[], Awaitable[None]]  # raises when the lock was lost
+    revision: str | None = None
+    label: str = "reconciler"
+    concurrency: int = 8
+
+    async def apply(self, plan: Plan, world: World, listen: Listener = lambda _: None) -> Report:
+        """Make PostgreSQL and n8n look like *plan* wants them to."""
+        identities = Identities(world.recorded, world.observed, self.new_id)
+        stepper = Stepper(
+            kinds=self.kinds,
+            api=self.api,
+            ledger=self.ledger,
+            secrets=self.secrets,
+            identities=identities,
+            revision=self.revision,
+            label=self.label,
+            slots=asyncio.Semaphore(self.concurrency),
+        )
+        run = _Run(stepper=stepper, still_ours=self.still_ours, listen=listen, world=world)
+        await self._refresh(plan, stepper)
+        interrupted = False
+        try:
+            for wave in plan.waves:
+                await run.wave(tuple(c for c in wave if c.action not in _SILENT))
+        except asyncio.CancelledError:
+            interrupted = True
+        return run.report(plan, interrupted=interrupted)
+
+    async def _refresh(self, plan: Plan, stepper: Stepper) -> None:
+        """Record what an earlier run did but could not write down."""
+        stale = [c for c in plan.changes if c.action is Action.RECORD]
+        if stale:
+            await stepper.refresh(stale)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One pass over a plan: who failed, and what that means for the rest."""
+
+    stepper: Stepper
+    still_ours: Callable[[], Awaitable[None]]
+    listen: Listener
+    world: World
+    outcomes: dict[tuple[Address, str], Outcome] = field(default_factory=dict)
+    failed: set[Address] = field(default_factory=set)
+    held: set[Address] = field(default_factory=set)  # still referred to by what failed
+    stopped: ReconcilerError | None = None
+
+    async def wave(self, changes: tuple[Change, ...]) -> None:
+        """Carry out the changes of one wave side by side."""
+        if changes and self.stopped is None:
+            await self._check_lock()
+        async with asyncio.TaskGroup() as group:
+            for change in changes:
+                group.create_task(self._one(change))
+
+    async def _check_lock(self) -> None:
+        try:
+            await self.still_ours()
+        except ReconcilerError as error:
+            self.stopped = error
+
+    async def _one(self, change: Change) -> None:
+        if change.blocked is not None:
+            self._end(change, State.BLOCKED, note=change.blocked)
+            return
+        reason = self._hindrance(change)
+        if reason is not None:
+            self._end(change, State.NOT_ATTEMPTED, note=reason)
+            return
+        try:
+            await self.stepper.run(change, lambda: self.stopped is None)
+        except ReconcilerError as error:
+            if isinstance(error, UnreachableError) or _lost_lock(error):
+                self.stopped = self.stopped or error
+            self._end(change, State.FAILED, error=error)
+        else:
+            self._end(change, State.APPLIED)
+
+    def _hindrance(self, change: Change) -> str | None:
+        """Say why *change* must not be attempted any more, if so."""
+        if self.stopped is not None:
+            return f"stopped: {self.stopped}"
+        if change.removes:
+            in_use = change.address in self.held
+            return "something that still refers to it could not be changed" if in_use else None
+        wanted = change.desired.payload if change.desired else {}
+        for reference in references(wanted):
+            if reference.address in self.failed and reference.address != change.address:
+                return f"needs {reference.address}, which was not applied"
+        return None
+
+    def _end(
+        self,
+        change: Change,
+        state: State,
+        *,
+        error: ReconcilerError | None = None,
+        note: str | None = None,
+    ) -> None:
+        outcome = Outcome(
+            address=change.address, action=change.action.value, state=state, error=error, note=note
+        )
+        self.outcomes[change.address, change.action.value] = outcome
+        if state is not State.APPLIED:
+            self.failed.add(change.address)
+            for witness in (change.recorded, change.observed):
+                if witness is not None:
+                    self.held.update(r.address for r in references(witness.payload))
+        self.listen(outcome)
+
+    def report(self, plan: Plan, *, interrupted: bool) -> Report:
+        """Put the outcomes into the order of the plan; what was not reached is said, too."""
+        listed: list[Outcome] = []
+        for change in plan.changes:
+            if change.action in _SILENT:
+                continue
+            left = Outcome(
+                address=change.address,
+                action=change.action.value,
+                state=State.NOT_ATTEMPTED,
+                note="interrupted" if interrupted else None,
+            )
+            listed.append(self.outcomes.get((change.address, change.action.value), left))
+        report = Report(outcomes=tuple(listed), stopped=self.stopped, interrupted=interrupted)
+        return replace(report, refused=plan.refused)
+
+
+def _lost_lock(error: ReconcilerError) -> bool:
+    return isinstance(error, ConflictError) and not isinstance(error, LiveChanged)
+
+

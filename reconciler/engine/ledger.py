@@ -1,0 +1,87 @@
+"""The engine's `Ledger` on PostgreSQL: binds inventory, rows and journal to one operation."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Mapping, Sequence
+
+from reconciler.clock import Clock
+from reconciler.engine.ports import Ledger, RowWrite, Step
+from reconciler.plan.state import Recorded
+from reconciler.resource.address import Address
+from reconciler.resource.kind import Row
+from reconciler.store import writes
+from reconciler.store.inventory import Inventory
+from reconciler.store.operations import Operations
+from reconciler.store.rows import Rows
+
+
+class StoreLedger(Ledger):
+    """Writes what the engine does under one operation; None reads only."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        rows: Rows,
+        operations: Operations,
+        clock: Clock,
+        operation: str | None = None,
+    ) -> None:
+        self._inventory = inventory
+        self._rows = rows
+        self._operations = operations
+        self._clock = clock
+        self._operation = operation
+        self._ordinals = itertools.count(1)
+
+    async def recorded(self) -> dict[Address, Recorded]:
+        """Load the inventory, tombstones included."""
+        return await self._inventory.load()
+
+    async def rows(self, table: str, ids: Collection[str]) -> Mapping[str, Row]:
+        """Load the rows of *table* with these ids."""
+        return await self._rows.select_rows(table, ids)
+
+    async def intend(self, recorded: Recorded, step: Step) -> str:
+        """Write down what is about to be tried; return the step's id."""
+        ordinal = next(self._ordinals)
+        intent = writes.StepIntent(
+            operation=self._running(),
+            ordinal=ordinal,
+            address=step.address,
+            action=step.action,
+        )
+        await self._inventory.intend(recorded, intent)
+        return str(ordinal)
+
+    async def object_created(self, step_id: str, recorded: Recorded) -> None:
+        """Remember the id that n8n gave to a new object."""
+        assert recorded.object_id is not None
+        await self._inventory.object_created(recorded.address, recorded.object_id)
+
+    async def settle(self, step_id: str, recorded: Recorded, rows: Sequence[RowWrite]) -> None:
+        """Record the outcome: the rows, the inventory and the step in one transaction."""
+        outcome = writes.StepOutcome(operation=self._running(), ordinal=int(step_id))
+        await self._inventory.settle(
+            recorded,
+            [writes.RowWrite(table=r.table, row_id=r.row_id, columns=r.columns) for r in rows],
+            outcome,
+            now=self._clock.now(),
+        )
+
+    async def moved(self, old: Address, recorded: Recorded) -> None:
+        """Give an inventory entry its new address."""
+        await self._inventory.move(old, recorded.address, now=self._clock.now())
+
+    async def refresh(self, recorded: Collection[Recorded]) -> None:
+        """Bring inventory entries up to date though nothing had to be changed."""
+        for entry in recorded:
+            await self._inventory.settle(entry, now=self._clock.now())
+
+    async def failed(self, step_id: str, error: str) -> None:
+        """Record that a step failed, and why."""
+        await self._operations.step_failed(self._running(), int(step_id), error)
+
+    def _running(self) -> str:
+        assert self._operation is not None, "reading only"
+        return self._operation

@@ -1,0 +1,249 @@
+"""Read PostgreSQL's rows and n8n's objects, and bind what is found to addresses.
+
+Reading only. An object is bound by the id we recorded or, after a lost answer,
+by the marker we put into it; whatever is neither is a stranger's and is never
+touched. An object whose version marks are as we recorded them is not looked at
+again: n8n changes them with every write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.engine.ports import Ledger
+from reconciler.errors import N8nNotFound
+from reconciler.plan.state import Desired, Observed, Recorded, World
+from reconciler.resource.address import Address
+from reconciler.resource.api import Api
+from reconciler.resource.kind import AnyKind, Kinds, Row, Seen
+from reconciler.resource.payload import Object, Payload, Ref, Sealed, Side
+from reconciler.resource.stamp import Stamp
+
+MARKER_LENGTH = 8  # characters of the row id in an object's name; 41 bits of chance
+
+Fingerprints = Callable[[Address, str, str], Mapping[str, Sealed] | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """The world as it was read, with what apply and lint need besides the three states."""
+
+    world: World
+    objects: Mapping[str, tuple[Object, ...]] = field(default_factory=dict)  # by collection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observer:
+    """Reads the world; every dependency is a port."""
+
+    kinds: Kinds
+    api: Api | None  # None: there is no n8n to ask, rows only
+    ledger: Ledger
+    fingerprints: Fingerprints  # opens a stored credential: (address, row id, text)
+
+    async def observe(
+        self, desired: Mapping[Address, Desired], organizations: frozenset[str]
+    ) -> Sight:
+        """Collect the three states of all resources of *organizations*."""
+        async with asyncio.TaskGroup() as group:
+            listing = {
+                name: group.create_task(self._list(name))
+                for name in sorted({k.collection for k in self.kinds.values() if k.collection})
+            }
+            recorded_task = group.create_task(self.ledger.recorded())
+        recorded = recorded_task.result()
+        objects = {name: task.result() for name, task in listing.items()}
+        objects = await self._complete(recorded, objects)
+        rows = await self._rows(recorded)
+        binding = _bind(recorded, objects, self.kinds)
+        unref = _unref(recorded, binding)
+        observed: dict[Address, Observed] = {}
+        for address, entry in recorded.items():
+            seen = self._look(address, entry, rows, binding.get(address), unref)
+            if seen is not None:
+                observed[address] = seen
+        for address, want in desired.items():
+            known = self._existing(address, want, objects, observed.get(address))
+            if known is not None:
+                observed[address] = known
+        world = World(
+            desired=desired, recorded=recorded, observed=observed, organizations=organizations
+        )
+        return Sight(world=world, objects=objects)
+
+    async def _list(self, collection: str) -> tuple[Object, ...]:
+        if self.api is None:
+            return ()
+        options = {"excludePinnedData": "true"} if collection == "workflows" else {}
+        return tuple([item async for item in self.api.pages(f"/{collection}", **options)])
+
+    async def _complete(
+        self, recorded: Mapping[Address, Recorded], objects: dict[str, tuple[Object, ...]]
+    ) -> dict[str, tuple[Object, ...]]:
+        """Ask again for what a listing lacks: n8n pages by offset, a deletion hides a neighbour."""
+        if self.api is None:
+            return objects
+        complete = dict(objects)
+        for collection, items in objects.items():
+            seen = {str(item["id"]) for item in items}
+            entries = [
+                entry
+                for address, entry in recorded.items()
+                if (kind := self.kinds.get(address.kind)) and kind.collection == collection
+            ]
+            lost = {e.object_id for e in entries if e.object_id and e.object_id not in seen}
+            if any(e.object_id is None and e.attempted is not None for e in entries):
+                again = await self._list(collection)
+                items = (*items, *(o for o in again if str(o["id"]) not in seen))
+                lost -= {str(o["id"]) for o in again}
+            limit = asyncio.Semaphore(8)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._one(collection, i, limit)) for i in sorted(lost)]
+            found = (task.result() for task in tasks)
+            complete[collection] = (*items, *(o for o in found if o is not None))
+        return complete
+
+    async def _one(self, collection: str, id_: str, limit: asyncio.Semaphore) -> Object | None:
+        assert self.api is not None
+        async with limit:
+            try:
+                return await self.api.get(f"/{collection}/{id_}")
+            except N8nNotFound:
+                return None
+
+    async def _rows(self, recorded: Mapping[Address, Recorded]) -> dict[str, Mapping[str, Row]]:
+        wanted: dict[str, list[str]] = {}
+        for address, entry in recorded.items():
+            kind = self.kinds.get(address.kind)
+            if kind is not None:
+                for table in kind.tables:
+                    wanted.setdefault(table, []).append(entry.row_id)
+        async with asyncio.TaskGroup() as group:
+            tasks = {t: group.create_task(self.ledger.rows(t, ids)) for t, ids in wanted.items()}
+        return {table: task.result() for table, task in tasks.items()}
+
+    def _look(
+        self,
+        address: Address,
+        entry: Recorded,
+        rows: Mapping[str, Mapping[str, Row]],
+        object_: Object | None,
+        unref: _Unref,
+    ) -> Observed | None:
+        kind = self.kinds.get(address.kind)
+        if kind is None:
+            return None
+        own = {t: rows[t][entry.row_id] for t in kind.tables if entry.row_id in rows.get(t, ())}
+        if kind.tables[0] not in own and object_ is None:
+            return None
+        stamp = None if object_ is None else Stamp.of(object_)
+        unchanged = object_ is not None and stamp == entry.stamp and entry.attempted is None
+        payload = kind.canonical(
+            Seen(
+                address=address,
+                row_id=entry.row_id,
+                rows=own,
+                object=None if unchanged else object_,
+                unref=unref,
+                fingerprints=lambda text: self.fingerprints(address, entry.row_id, text),
+                seen_before=entry.payload,
+                edited=stamp != entry.stamp,
+            )
+        )
+        if unchanged and "n8n" in entry.payload:
+            payload["n8n"] = entry.payload["n8n"]
+        id_ = None if object_ is None else str(object_["id"])
+        return Observed(address=address, payload=payload, object_id=id_, stamp=stamp)
+
+    def _existing(
+        self,
+        address: Address,
+        want: Desired,
+        objects: Mapping[str, tuple[Object, ...]],
+        seen: Observed | None,
+    ) -> Observed | None:
+        """Find the hand-made object that a document refers to instead of declaring its own."""
+        side = want.payload.get("n8n")
+        if not isinstance(side, dict) or not isinstance(side.get("existing"), dict):
+            return None
+        kind = self.kinds[address.kind]
+        for object_ in objects.get(kind.collection or "", ()):
+            if _is_existing(side["existing"], object_):
+                rows: Payload = seen.payload if seen else {}
+                payload: Payload = {**rows, "n8n": {"existing": side["existing"]}}
+                return Observed(address=address, payload=payload, object_id=str(object_["id"]))
+        return None
+
+
+def _is_existing(wanted: object, object_: Object) -> bool:
+    assert isinstance(wanted, dict)
+    return all(wanted[key] == object_.get(key) for key in ("id", "name", "type") if key in wanted)
+
+
+def _bind(
+    recorded: Mapping[Address, Recorded],
+    objects: Mapping[str, tuple[Object, ...]],
+    kinds: Kinds,
+) -> dict[Address, Object]:
+    """Match objects with inventory entries: by id, or by marker where the answer was lost."""
+    bound: dict[Address, Object] = {}
+    by_id = {(c, str(o["id"])): o for c, items in objects.items() for o in items}
+    twins: dict[str, Mapping[str, list[Object]]] = {}
+    for address, entry in recorded.items():
+        kind = kinds.get(address.kind)
+        if kind is None or kind.collection is None:
+            continue
+        if entry.object_id is not None:
+            found = by_id.get((kind.collection, entry.object_id))
+        elif entry.attempted is not None:
+            if kind.name not in twins:
+                twins[kind.name] = _marked(kind, objects.get(kind.collection, ()))
+            found = _twin(entry, twins[kind.name])
+        else:
+            found = None
+        if found is not None:
+            bound[address] = found
+    return bound
+
+
+def _marked(kind: AnyKind, objects: tuple[Object, ...]) -> Mapping[str, list[Object]]:
+    """Index objects by the marker that we put into those we create."""
+    marked: dict[str, list[Object]] = {}
+    for object_ in objects:
+        marker = kind.marker(object_)
+        if marker:
+            marked.setdefault(marker, []).append(object_)
+    return marked
+
+
+def _twin(entry: Recorded, marked: Mapping[str, list[Object]]) -> Object | None:
+    """Find what an interrupted creation left behind; a replaced object bears the marker, too."""
+    for marker in (entry.row_id, entry.row_id[:MARKER_LENGTH]):
+        for object_ in marked.get(marker, ()):
+            if str(object_["id"]) not in entry.deposed:
+                return object_
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Unref:
+    ids: Mapping[tuple[str, Side, str], Ref]
+
+    def __call__(self, kind: str, side: Side, id_: str) -> Ref | str:
+        return self.ids.get((kind, side, id_), id_)
+
+
+def _unref(recorded: Mapping[Address, Recorded], bound: Mapping[Address, Object]) -> _Unref:
+    ids: dict[tuple[str, Side, str], Ref] = {}
+    for address, entry in recorded.items():
+        for old in entry.deposed:
+            ids[address.kind, Side.N8N, old] = Ref(address, Side.N8N, stale=True)
+    for address, entry in recorded.items():
+        ids[address.kind, Side.ROW, entry.row_id] = Ref(address, Side.ROW)
+        object_ = bound.get(address)
+        object_id = entry.object_id or (str(object_["id"]) if object_ else None)
+        if object_id is not None:
+            ids[address.kind, Side.N8N, object_id] = Ref(address, Side.N8N)
+    return _Unref(ids)

@@ -1,0 +1,66 @@
+"""What became of each change: applied, failed, blocked or not attempted; never less than happened."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from dataclasses import dataclass
+
+from reconciler.errors import ApplyIncomplete, ExitCode, ReconcilerError
+from reconciler.resource.address import Address
+
+
+class State(enum.StrEnum):
+    """How a change ended."""
+
+    APPLIED = "applied"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    NOT_ATTEMPTED = "not attempted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One change after apply; *error* is set when it failed, *note* says why it was left."""
+
+    address: Address
+    action: str
+    state: State
+    error: ReconcilerError | None = None
+    note: str | None = None
+
+    @property
+    def message(self) -> str | None:
+        """Say why it was not applied, in one line."""
+        return str(self.error) if self.error else self.note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All outcomes of one apply, in the order of the plan."""
+
+    outcomes: tuple[Outcome, ...]
+    stopped: ReconcilerError | None = None  # what ended the run early
+    interrupted: bool = False
+    refused: bool = False  # a guard blocked something
+
+    def count(self, state: State) -> int:
+        """Count the changes that ended in *state*."""
+        return Counter(outcome.state for outcome in self.outcomes)[state]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Tell the shell what happened, worst first."""
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
+        errors = [o.error for o in self.outcomes if o.error]
+        if self.stopped:
+            errors.append(self.stopped)
+        applied = self.count(State.APPLIED)
+        if errors and not applied:
+            return errors[0].exit_code
+        if errors or (self.count(State.NOT_ATTEMPTED) and applied):
+            return ApplyIncomplete.exit_code
+        if self.refused or self.count(State.BLOCKED):
+            return ExitCode.REFUSED
+        return ExitCode.OK

@@ -1,0 +1,249 @@
+"""Carry out one change: intent, call, outcome.
+
+The order is the whole point. The intent is committed before n8n hears of it;
+the id of a new object is committed as soon as it is known; the seed's row, the
+inventory and the outcome are committed together at the end. A run that is
+killed in between leaves an intent, and the next plan finds by it, through the
+marker in the object, what the lost run achieved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from reconciler.engine.identities import Identities
+from reconciler.engine.ports import Ledger, RowWrite, Step
+from reconciler.errors import DatabaseUnreachable, N8nUnreachable, ReconcilerError
+from reconciler.plan.change import Action, Change, Reason
+from reconciler.plan.state import Desired, Observed, Recorded
+from reconciler.resource.address import Address
+from reconciler.resource.api import Api
+from reconciler.resource.kind import AnyKind, Kinds, Written
+from reconciler.resource.payload import Object, Payload, Sealed, wire
+from reconciler.resource.stamp import Stamp
+
+
+class Secrets(Protocol):
+    """The vault as apply needs it."""
+
+    def reveal(self, address: Address, sealed: Sealed) -> str:
+        """Give the plain text behind *sealed*; raises ReconcilerError when it is not set."""
+        raise NotImplementedError
+
+    def encrypt(self, address: Address, row_id: str, text: str) -> str:
+        """Put *text* into the envelope of one credential row."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stepper:
+    """Carries out single changes; shared by all changes of one apply."""
+
+    kinds: Kinds
+    api: Api | None
+    ledger: Ledger
+    secrets: Secrets
+    identities: Identities
+    revision: str | None
+    label: str
+    slots: asyncio.Semaphore
+
+    async def run(self, change: Change, proceed: Callable[[], bool]) -> None:
+        """Carry out *change*; raises a ReconcilerError when it could not be done."""
+        kind = self.kinds[change.address.kind]
+        step_id: str | None = None
+        try:
+            async with self.slots:
+                if not proceed():
+                    message = "stopped before it was attempted"
+                    raise ReconcilerError(message)  # noqa: TRY301 - one place reports all failures
+                step_id, intent = await self._intend(change)
+                finish = await self._carry_out(kind, change, step_id, intent)
+            await finish()
+        except DatabaseUnreachable:
+            raise
+        except ReconcilerError as error:
+            if step_id is not None:
+                await self.ledger.failed(step_id, str(error))
+            raise
+
+    async def refresh(self, changes: Sequence[Change]) -> None:
+        """Record resources that are as desired already but whose record says otherwise."""
+        entries: list[Recorded] = []
+        for change in changes:
+            if change.desired is None or change.recorded is None:
+                continue
+            entry = self._settled(change.desired, change.recorded, change.observed)
+            entries.append(entry)
+        await self.ledger.refresh(entries)
+
+    async def _intend(self, change: Change) -> tuple[str, Recorded]:
+        before = change.recorded or Recorded(
+            address=change.address, row_id=self.identities.row(change.address)
+        )
+        intent = replace(before, address=change.address)
+        if change.desired is not None:
+            intent = replace(intent, attempted=change.desired.payload)
+        if change.action is Action.REPLACE and change.observed and change.observed.object_id:
+            old = change.observed.object_id
+            intent = replace(intent, object_id=None, deposed=(*before.deposed, old))
+        elif change.reason is Reason.VANISHED and _object_gone(change):
+            intent = replace(intent, object_id=None)
+        if before.address != change.address:
+            await self.ledger.moved(before.address, intent)
+        step = Step(
+            address=change.address, action=change.action.value, reason=change.reason.value
+        )
+        return await self.ledger.intend(intent, step), intent
+
+    async def _carry_out(
+        self, kind: AnyKind, change: Change, step_id: str, intent: Recorded
+    ) -> _Finish:
+        match change:
+            case Change(action=Action.DISCARD, observed=Observed(object_id=str(old))):
+                await kind.discard(self._n8n(), old)
+                left = tuple(d for d in intent.deposed if d != old)
+                entry = replace(intent, deposed=left, attempted=intent.attempted)
+                return self._finish(step_id, entry, ())
+            case Change(action=Action.REMOVE | Action.FORGET):
+                return await self._remove(kind, change, step_id, intent)
+            case Change(desired=Desired() as desired):
+                return await self._write(kind, change, desired, (step_id, intent))
+            case _:
+                message = f"impossible change: {change.action} of {change.address}"
+                raise ReconcilerError(message)
+
+    async def _remove(
+        self, kind: AnyKind, change: Change, step_id: str, intent: Recorded
+    ) -> _Finish:
+        object_id = change.observed.object_id if change.observed else None
+        owned = object_id is not None and kind.traits.has_object and not _existing(intent.payload)
+        if owned and object_id is not None:
+            await kind.remove(self._n8n(), object_id)
+        kept = object_id if kind.keeps_removed else None
+        gone = replace(intent, removed=True, object_id=kept, stamp=None, attempted=None)
+        self.identities.bind(change.address, intent.row_id, kept)
+        has_row = change.observed is not None and "row" in change.observed.payload
+        row = RowWrite(table=kind.tables[0], row_id=intent.row_id, columns=kind.retired)
+        return self._finish(step_id, gone, (row,) if has_row and kind.retired else ())
+
+    async def _write(
+        self, kind: AnyKind, change: Change, desired: Desired, intended: tuple[str, Recorded]
+    ) -> _Finish:
+        step_id, intent = intended
+        self.identities.bind(
+            change.address, intent.row_id, change.observed.object_id if change.observed else None
+        )
+        if change.action is Action.REPLACE:
+            self.identities.bind(change.address, intent.row_id, None)
+        object_: Object | None = None
+        body: Object = {}
+        if "n8n" in desired.payload and not _existing(desired.payload) and _object_side(change):
+            body = self._wired(change.address, desired.payload, "n8n")
+            written = await self._object(kind, change, body, (step_id, intent))
+            object_ = await kind.publish(self._n8n(), written, body, self.label)
+        entry = self._settled(desired, intent, change.observed)
+        if object_ is not None:
+            entry = replace(entry, object_id=str(object_["id"]), stamp=Stamp.of(object_))
+        rows = self._rows(kind, change.address, desired)
+        if object_ is None:
+            return self._finish(step_id, entry, rows)
+        served = object_
+
+        async def confirmed() -> None:
+            await kind.confirm(self._n8n(), served, body)
+            await self.ledger.settle(step_id, entry, rows)
+
+        return confirmed
+
+    async def _object(
+        self, kind: AnyKind, change: Change, body: Object, intended: tuple[str, Recorded]
+    ) -> Written:
+        """Create or update the object in n8n; a new one's id is recorded at once."""
+        step_id, intent = intended
+        known = None if change.action is Action.REPLACE else self.identities.object(change.address)
+        if known is not None:
+            expected = change.observed.stamp if change.observed else None
+            return await kind.update(self._n8n(), known, expected, body)
+        try:
+            created = await kind.create(self._n8n(), body)
+        except N8nUnreachable as error:
+            error.hint = error.hint or "the next apply finds out whether it was created"
+            raise
+        object_id = str(created["id"])
+        self.identities.bind(change.address, intent.row_id, object_id)
+        await self.ledger.object_created(step_id, replace(intent, object_id=object_id))
+        return Written(created)
+
+    def _rows(self, kind: AnyKind, address: Address, desired: Desired) -> tuple[RowWrite, ...]:
+        if "row" not in desired.payload:
+            return ()
+        row_id = self.identities.row(address)
+        tables = kind.columns(
+            self._wired(address, desired.payload, "row"),
+            lambda text: self.secrets.encrypt(address, row_id, text),
+        )
+        return tuple(
+            RowWrite(table=table, row_id=row_id, columns=tables[table])
+            for table in kind.tables
+            if table in tables
+        )
+
+    def _wired(self, address: Address, payload: Payload, side: str) -> Object:
+        body = wire(
+            payload[side],
+            self.identities.identify,
+            lambda sealed: self.secrets.reveal(address, sealed),
+        )
+        assert isinstance(body, dict)
+        return body
+
+    def _settled(self, desired: Desired, before: Recorded, seen: Observed | None) -> Recorded:
+        return replace(
+            before,
+            address=desired.address,
+            payload=desired.payload,
+            attempted=None,
+            protected=desired.protected,
+            removed=False,
+            revision=self.revision,
+            object_id=seen.object_id if seen and seen.object_id else before.object_id,
+            stamp=seen.stamp if seen else before.stamp,
+        )
+
+    def _finish(self, step_id: str, entry: Recorded, rows: Sequence[RowWrite]) -> _Finish:
+        async def settle() -> None:
+            await self.ledger.settle(step_id, entry, rows)
+
+        return settle
+
+    def _n8n(self) -> Api:
+        if self.api is None:
+            message = "no n8n is configured"
+            raise N8nUnreachable(message, hint="set N8N_URL and N8N_API_KEY")
+        return self.api
+
+
+class _Finish(Protocol):
+    async def __call__(self) -> None: ...
+
+
+def _existing(payload: Payload) -> bool:
+    side = payload.get("n8n")
+    return isinstance(side, dict) and "existing" in side
+
+
+def _object_gone(change: Change) -> bool:
+    return change.observed is None or change.observed.object_id is None
+
+
+def _object_side(change: Change) -> bool:
+    """Whether n8n has to hear of *change* at all."""
+    if change.observed is None or "n8n" not in change.observed.payload:
+        return True
+    if change.action in {Action.REPLACE, Action.ADOPT} or change.reason is Reason.RELINKED:
+        return True
+    return any(f.path[:1] == ("n8n",) for f in change.fields)

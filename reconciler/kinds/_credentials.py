@@ -1,0 +1,66 @@
+"""n8n's credential endpoints, as the kinds that own a credential use them.
+
+A credential's name ends with the beginning of its row id: names we write are
+unique in one n8n (which repairs a node's stale id by name), and the ending is
+the marker that finds a creation whose answer was lost.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from reconciler.errors import LiveChanged, N8nNotFound
+from reconciler.resource.api import Api
+from reconciler.resource.kind import Written
+from reconciler.resource.payload import Object
+from reconciler.resource.stamp import Stamp
+
+MARKER_LENGTH = 8
+_MARKED = re.compile(r"^(?P<name>.*) \[(?P<marker>[a-z0-9]{8})\]$", re.DOTALL)
+
+
+def marked_name(name: str, row_id: str) -> str:
+    """Write the name that a credential bears in n8n."""
+    return f"{name} [{row_id[:MARKER_LENGTH]}]"
+
+
+def marker(object_: Object) -> str | None:
+    """Find the beginning of the row id in a credential's name."""
+    found = _MARKED.match(str(object_.get("name", "")))
+    return found["marker"] if found else None
+
+
+def plain_name(object_: Object, row_id: str) -> str:
+    """Read a credential's name without our marker; another marker stays, as it is drift."""
+    name = str(object_.get("name", ""))
+    ending = f" [{row_id[:MARKER_LENGTH]}]"
+    return name.removesuffix(ending) if name.endswith(ending) else name + " (renamed)"
+
+
+async def create(api: Api, body: Object) -> Object:
+    """Create a credential from a wired body."""
+    return await api.post("/credentials", _request(body))
+
+
+async def update(api: Api, id_: str, expected: Stamp | None, body: Object) -> Written:
+    """Replace name, type and all data of a credential; raises LiveChanged when it moved."""
+    seen = await api.get(f"/credentials/{id_}")
+    if expected is not None and Stamp.of(seen) != expected:
+        message = f"credential {seen.get('name')!r} was changed in n8n after the plan was made"
+        raise LiveChanged(message, hint="look at a new plan: `reconciler plan`")
+    return Written(await api.patch(f"/credentials/{id_}", _request(body), idempotent=True))
+
+
+async def remove(api: Api, id_: str) -> None:
+    """Delete a credential; being gone already is fine."""
+    try:
+        await api.delete(f"/credentials/{id_}", idempotent=True)
+    except N8nNotFound:
+        return
+
+
+def _request(body: Object) -> Object:
+    name, row_id = str(body["name"]), str(body["marker"])
+    data: Any = body["data"]
+    return {"name": marked_name(name, row_id), "type": body["type"], "data": data}
