@@ -17,11 +17,11 @@ from reconciler.engine.outcome import Outcome, Report, State
 from reconciler.engine.ports import Ledger
 from reconciler.engine.step import Secrets, Stepper
 from reconciler.errors import ConflictError, LiveChanged, ReconcilerError, UnreachableError
+from reconciler.kinds.kind import Kinds
 from reconciler.plan.change import Action, Change, Plan
 from reconciler.plan.state import World
 from reconciler.resource.address import Address
 from reconciler.resource.api import Api
-from reconciler.resource.kind import Kinds
 from reconciler.resource.payload import references
 
 Listener = Callable[[Outcome], None]
@@ -167,5 +167,3 @@ class _Run:
 
 def _lost_lock(error: ReconcilerError) -> bool:
     return isinstance(error, ConflictError) and not isinstance(error, LiveChanged)
-
-

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 from reconciler.clock import Clock
 from reconciler.engine.ports import Ledger, RowWrite, Step
+from reconciler.kinds.kind import Row
 from reconciler.plan.state import Recorded
 from reconciler.resource.address import Address
-from reconciler.resource.kind import Row
 from reconciler.store import writes
 from reconciler.store.inventory import Inventory
 from reconciler.store.operations import Operations

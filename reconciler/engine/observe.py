@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 from reconciler.engine.ports import Ledger
 from reconciler.errors import N8nNotFound
+from reconciler.kinds.kind import AnyKind, Kinds, Row, Seen
 from reconciler.plan.state import Desired, Observed, Recorded, World
 from reconciler.resource.address import Address
 from reconciler.resource.api import Api
-from reconciler.resource.kind import AnyKind, Kinds, Row, Seen
 from reconciler.resource.payload import Object, Payload, Ref, Sealed, Side
 from reconciler.resource.stamp import Stamp
 

@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from reconciler.kinds.kind import Row
 from reconciler.plan.state import Recorded
 from reconciler.resource.address import Address
-from reconciler.resource.kind import Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +52,7 @@ class Ledger(Protocol):
         """Remember the id that n8n gave to a new object."""
         raise NotImplementedError
 
-    async def settle(
-        self, step_id: str, recorded: Recorded, rows: Sequence[RowWrite]
-    ) -> None:
+    async def settle(self, step_id: str, recorded: Recorded, rows: Sequence[RowWrite]) -> None:
         """Record the outcome: the rows, the inventory and the step in one transaction."""
         raise NotImplementedError
 

@@ -17,11 +17,11 @@ from typing import Protocol
 from reconciler.engine.identities import Identities
 from reconciler.engine.ports import Ledger, RowWrite, Step
 from reconciler.errors import DatabaseUnreachable, N8nUnreachable, ReconcilerError
+from reconciler.kinds.kind import AnyKind, Kinds, Written
 from reconciler.plan.change import Action, Change, Reason
 from reconciler.plan.state import Desired, Observed, Recorded
 from reconciler.resource.address import Address
 from reconciler.resource.api import Api
-from reconciler.resource.kind import AnyKind, Kinds, Written
 from reconciler.resource.payload import Object, Payload, Sealed, wire
 from reconciler.resource.stamp import Stamp
 
@@ -94,9 +94,7 @@ class Stepper:
             intent = replace(intent, object_id=None)
         if before.address != change.address:
             await self.ledger.moved(before.address, intent)
-        step = Step(
-            address=change.address, action=change.action.value, reason=change.reason.value
-        )
+        step = Step(address=change.address, action=change.action.value, reason=change.reason.value)
         return await self.ledger.intend(intent, step), intent
 
     async def _carry_out(

@@ -12,7 +12,7 @@ from typing import Any
 
 from reconciler.errors import LiveChanged, N8nNotFound
 from reconciler.resource.api import Api
-from reconciler.resource.kind import Written
+from reconciler.kinds.kind import Written
 from reconciler.resource.payload import Object
 from reconciler.resource.stamp import Stamp
 

@@ -19,7 +19,7 @@ from reconciler.errors import (
     N8nNotFound,
 )
 from reconciler.resource.api import Api
-from reconciler.resource.kind import Written
+from reconciler.kinds.kind import Written
 from reconciler.resource.payload import Object
 from reconciler.resource.stamp import Stamp
 

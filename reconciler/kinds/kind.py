@@ -12,39 +12,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
-from pydantic import BaseModel
-
-from reconciler.diagnostics import Severity
+from reconciler.diagnostics import Problem
+from reconciler.plan.traits import Traits
 from reconciler.resource.address import Address
 from reconciler.resource.api import Api
 from reconciler.resource.payload import Json, Object, Payload, Ref, Sealed, Side
 from reconciler.resource.stamp import Stamp
-from reconciler.resource.traits import Traits
+from reconciler.spec.model import Spec
+from reconciler.spec.secretref import SecretRef
+from reconciler.workflow.catalog import NodeCatalog
+from reconciler.workflow.finding import Finding
 
-SpecT = TypeVar("SpecT", bound=BaseModel)
-SpecT_contra = TypeVar("SpecT_contra", bound=BaseModel, contravariant=True)
+SpecT = TypeVar("SpecT", bound=Spec)
 Row: TypeAlias = Mapping[str, Any]
 Encrypt: TypeAlias = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Something wrong with what a document asks for; *pointer* leads into its workflow JSON."""
-
-    code: str
-    message: str
-    severity: Severity = Severity.ERROR
-    hint: str | None = None
-    pointer: tuple[str | int, ...] | None = None  # None: the document itself
-    path: tuple[str | int, ...] = ()  # into the document's spec, when pointer is None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """What a kind makes of a spec."""
+    """What a kind makes of a spec; *findings* are about its workflow, *problems* about the rest."""
 
     payload: Payload
-    protected: bool = False
+    findings: tuple[Finding, ...] = ()
     problems: tuple[Problem, ...] = ()
     blocked: str | None = None
 
@@ -53,29 +42,38 @@ class Facts(Protocol):
     """What a kind may look at to say what should be; everything in it is already read."""
 
     public_url: str
+    catalog: NodeCatalog
 
-    def seal(self, address: Address, name: str, reference: BaseModel) -> Sealed:
+    def seal(self, address: Address, field: str, reference: SecretRef) -> Sealed:
         """Name the secret behind *reference*; its fingerprint is None when it can't be read here."""
+        raise NotImplementedError
+
+    def missing(self, reference: SecretRef) -> str | None:
+        """Say why the secret can't be read here, if so."""
         raise NotImplementedError
 
     def entry_secret(self, organization: str) -> Sealed:
         """Name the secret that n8n's managed entries of *organization* ask for."""
         raise NotImplementedError
 
-    def workflow(self, address: Address) -> tuple[Json, tuple[Problem, ...]]:
+    def workflow(self, address: Address) -> Json:
         """Give the workflow document *address* names: its file, inline or its filled template."""
         raise NotImplementedError
 
-    def lint(self, workflow: Json) -> tuple[Problem, ...]:
-        """Check a workflow document against what n8n can run."""
+    def taken(self, address: Address) -> frozenset[tuple[str, str]]:
+        """Tell the webhooks (method, path) that others than *address* have in n8n."""
         raise NotImplementedError
 
     def administrator(self, organization: str) -> str | None:
         """Tell the e-mail address of the organization's first administrator."""
         raise NotImplementedError
 
-    def spec(self, address: Address) -> BaseModel | None:
+    def spec(self, address: Address) -> Spec | None:
         """Look up the spec of another resource of the same organization."""
+        raise NotImplementedError
+
+    def triggers(self, address: Address) -> tuple[tuple[str, Spec], ...]:
+        """List the triggers of an automation, by name, in the order of the documents."""
         raise NotImplementedError
 
 
@@ -117,7 +115,9 @@ class Kind(Protocol, Generic[SpecT]):
     traits: ClassVar[Traits]
     tables: ClassVar[tuple[str, ...]]  # the seed's table that holds its rows, then ours beside it
     collection: ClassVar[str | None]  # n8n's collection that holds its objects
-    retired: ClassVar[Mapping[str, Any]]  # columns of the first table that say a removed row is out of use
+    retired: ClassVar[
+        Mapping[str, Any]
+    ]  # columns of the first table that say a removed row is out of use
     keeps_removed: ClassVar[bool]  # whether n8n still has the object after `remove`
 
     # What should be. Pure.
