@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from reconciler.errors import ExitCode, ReconcilerError
 
@@ -49,6 +49,21 @@ class Diagnostic:
     def is_error(self) -> bool:
         """Whether this finding stops the command."""
         return self.severity is Severity.ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A finding inside a document whose place in the file is not known yet.
+
+    *path* leads to the value from where the check began; *at* says whether the
+    value is wrong, its key is, or something is missing in it.
+    """
+
+    code: str
+    message: str
+    path: tuple[str | int, ...] = ()
+    hint: str | None = None
+    at: Literal["value", "key"] = "value"
 
 
 class SpecError(ReconcilerError):

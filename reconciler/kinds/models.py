@@ -1,0 +1,22 @@
+"""The spec models of all kinds, by the word that stands behind `kind:` in a document."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+from reconciler.kinds.automation import AutomationSpec
+from reconciler.kinds.credential import CredentialSpec
+from reconciler.kinds.organization import OrganizationSpec
+from reconciler.kinds.template import TemplateSpec
+from reconciler.kinds.trigger import TriggerSpec
+
+MODELS: Final = MappingProxyType(
+    {
+        "Organization": OrganizationSpec,
+        "Credential": CredentialSpec,
+        "Template": TemplateSpec,
+        "Automation": AutomationSpec,
+        "Trigger": TriggerSpec,
+    }
+)

@@ -1,0 +1,1 @@
+"""Triggers as values: types and event names, schedules, filters. Pure."""
