@@ -2,7 +2,7 @@
 
 A spec never holds a secret, only a reference to it. References come from git,
 and who may write specs may not read the machine: our own keys are refused, and
-files must lie below one folder. Not here: what the values are used for.
+files must lie below named folders. Not here: what the values are used for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import hmac
 import json
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,12 +67,18 @@ def entry_secret(keyring: Keyring, organization: str) -> Secret:
 
 
 class SecretSources:
-    """Reads references: variables from *environ*, files below *root* but not below *state*."""
+    """Reads references: variables from *environ*, files below one of *folders*.
 
-    def __init__(self, environ: Mapping[str, str], root: Path, state: Path) -> None:
+    Relative names start at the first folder. Files at or below a path of *private* are
+    refused: that is where our own keys lie, such as ``.reconciler`` and ENCRYPTION_KEY_FILE.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], folders: Sequence[Path], private: Sequence[Path]
+    ) -> None:
         self._environ = environ
-        self._root = root
-        self._state = state
+        self._folders = tuple(folders)
+        self._private = tuple(private)
 
     async def read(self, reference: SecretReference) -> Secret:
         """Read one value; raises SecretMissing when it is not there, ConfigError when refused."""
@@ -116,17 +122,18 @@ class SecretSources:
                 content = file.read(MAX_BYTES + 1)
         except (FileNotFoundError, NotADirectoryError):
             message = f"secret file {name} is not there"
-            raise SecretMissing(message, hint=f"create it below {self._root}") from None
+            raise SecretMissing(message, hint=f"create it below {self._folders[0]}") from None
         except (OSError, RuntimeError, ValueError) as error:  # loops of links, NUL in the name
             raise _refused(name, _reason(error)) from None
         return _text(name, content)
 
     def _inside(self, name: str) -> Path:
-        """Follow all links and insist that the end lies below the root; may raise OSError."""
-        path = (self._root / name).resolve(strict=True)
-        if not path.is_relative_to(self._root.resolve()):
-            raise _refused(name, f"it lies outside of {self._root}")
-        if path.is_relative_to(self._state.resolve()):
+        """Follow all links and insist that the end lies below a folder; may raise OSError."""
+        path = (self._folders[0] / name).resolve()
+        if not any(path.is_relative_to(folder.resolve()) for folder in self._folders):
+            allowed = " and ".join(str(folder) for folder in self._folders)
+            raise _refused(name, f"it lies outside of {allowed}")
+        if any(path.is_relative_to(private.resolve()) for private in self._private):
             raise _refused(name, "it lies among reconciler's own keys")
         return path
 

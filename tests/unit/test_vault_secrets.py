@@ -39,7 +39,9 @@ def root(tmp_path: Path) -> Path:
 
 
 def sources(root: Path, **environ: str) -> SecretSources:
-    return SecretSources(environ, root, root / ".reconciler")
+    return SecretSources(
+        environ, [root, root.parent / "mounted"], [root / ".reconciler", root / "secrets/master"]
+    )
 
 
 def test_a_secret_is_not_shown_by_anything_that_prints() -> None:
@@ -150,6 +152,14 @@ async def test_a_link_that_stays_inside_is_followed(root: Path) -> None:
     assert await sources(root).read(SecretReference(file="secrets/link")) == Secret("v")
 
 
+async def test_a_file_below_a_second_folder_is_read_by_its_full_name(root: Path) -> None:
+    mounted = root.parent / "mounted"
+    mounted.mkdir()
+    (mounted / "crm").write_text("v", encoding="utf-8")
+
+    assert await sources(root).read(SecretReference(file=f"{mounted}/crm")) == Secret("v")
+
+
 @pytest.mark.parametrize(
     "name, why",
     [
@@ -160,6 +170,7 @@ async def test_a_link_that_stays_inside_is_followed(root: Path) -> None:
         ("folder-out/outside", "outside of"),
         (".reconciler/encryption.key", "own keys"),
         ("secrets/link-key", "own keys"),
+        ("secrets/master", "own keys"),
         ("secrets", "regular file|is a directory"),
         ("secrets/pipe", "regular file"),
         ("secrets/loop", "refused"),
@@ -171,6 +182,7 @@ async def test_a_link_that_stays_inside_is_followed(root: Path) -> None:
 )
 async def test_a_file_with_surprises_is_refused(root: Path, name: str, why: str) -> None:
     (root / ".reconciler/encryption.key").write_text("canary", encoding="utf-8")
+    (root / "secrets/master").write_text("canary", encoding="utf-8")
     (root / "secrets/link-out").symlink_to(root.parent / "outside")
     (root / "folder-out").symlink_to(root.parent)
     (root / "secrets/link-key").symlink_to("../.reconciler/encryption.key")
