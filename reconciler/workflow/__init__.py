@@ -1,0 +1,1 @@
+"""An n8n workflow as a document: normal form, managed entry, bindings, checks, differences. Pure."""
