@@ -11,9 +11,9 @@ import re
 from typing import Any
 
 from reconciler.errors import LiveChanged, N8nNotFound
+from reconciler.kinds.kind import Known, Seen, Written
 from reconciler.resource.api import Api
-from reconciler.kinds.kind import Written
-from reconciler.resource.payload import Object
+from reconciler.resource.payload import Object, Payload, Ref, Side
 from reconciler.resource.stamp import Stamp
 
 MARKER_LENGTH = 8
@@ -43,13 +43,13 @@ async def create(api: Api, body: Object) -> Object:
     return await api.post("/credentials", _request(body))
 
 
-async def update(api: Api, id_: str, expected: Stamp | None, body: Object) -> Written:
+async def update(api: Api, known: Known, body: Object) -> Written:
     """Replace name, type and all data of a credential; raises LiveChanged when it moved."""
-    seen = await api.get(f"/credentials/{id_}")
-    if expected is not None and Stamp.of(seen) != expected:
+    seen = await api.get(f"/credentials/{known.id}")
+    if known.stamp is not None and Stamp.of(seen) != known.stamp:
         message = f"credential {seen.get('name')!r} was changed in n8n after the plan was made"
         raise LiveChanged(message, hint="look at a new plan: `reconciler plan`")
-    return Written(await api.patch(f"/credentials/{id_}", _request(body), idempotent=True))
+    return Written(await api.patch(f"/credentials/{known.id}", _request(body), idempotent=True))
 
 
 async def remove(api: Api, id_: str) -> None:
@@ -64,3 +64,14 @@ def _request(body: Object) -> Object:
     name, row_id = str(body["name"]), str(body["marker"])
     data: Any = body["data"]
     return {"name": marked_name(name, row_id), "type": body["type"], "data": data}
+
+
+def canonical(seen: Seen, object_: Object) -> Payload:
+    """Bring a credential as n8n lists it into the form of a payload's n8n side."""
+    oauth = "oauth" in str(object_.get("type", "")).lower()
+    return {
+        "name": plain_name(object_, seen.row_id),
+        "marker": Ref(seen.address, Side.ROW),
+        "type": str(object_.get("type")),
+        "edited": seen.edited and not oauth,  # n8n refreshes OAuth tokens by itself
+    }

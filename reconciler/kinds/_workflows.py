@@ -9,6 +9,7 @@ to publish, the draft that was there before is put back.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from reconciler.errors import (
     DeadlineExceeded,
@@ -18,8 +19,8 @@ from reconciler.errors import (
     N8nInvalid,
     N8nNotFound,
 )
-from reconciler.resource.api import Api
 from reconciler.kinds.kind import Written
+from reconciler.resource.api import Api
 from reconciler.resource.payload import Object
 from reconciler.resource.stamp import Stamp
 
@@ -29,20 +30,57 @@ _CONFIRM_SECONDS = 120.0  # n8n took 40 s for 1,000 workflows published at once
 _VERSION_NAME_LENGTH = 128
 
 
-async def create(api: Api, document: Object) -> Object:
+# What n8n takes for "as if it had never been set": a PUT merges settings and refuses null.
+_UNSET: Mapping[str, Json] = {
+    "saveExecutionProgress": False,
+    "saveManualExecutions": True,
+    "saveDataErrorExecution": "all",
+    "saveDataSuccessExecution": "all",
+    "executionTimeout": -1,
+    "errorWorkflow": "",
+    "timezone": "DEFAULT",
+    "executionOrder": "v1",
+    "callerPolicy": "workflowsFromSameOwner",
+    "callerIds": "",
+    "timeSavedPerExecution": 0,
+    "availableInMCP": False,
+}
+
+
+async def create(api: Api, address: Address, body: Object) -> Object:
     """Create a draft."""
-    return await api.post("/workflows", _request(document))
+    return await api.post("/workflows", _request(_document(address, body, None)))
 
 
-async def update(api: Api, id_: str, expected: Stamp | None, document: Object) -> Written:
-    """Write a draft; raises LiveChanged when the workflow is not as *expected*."""
-    seen = await api.get(f"/workflows/{id_}")
-    if expected is not None and Stamp.of(seen) != expected:
+async def update(api: Api, known: Known, body: Object) -> Written:
+    """Write a draft; raises LiveChanged when the workflow is not as it was when planned."""
+    seen = await api.get(f"/workflows/{known.id}")
+    if known.stamp is not None and Stamp.of(seen) != known.stamp:
         message = f"workflow {seen.get('name')!r} was changed in n8n after the plan was made"
         raise LiveChanged(message, hint="look at a new plan: `reconciler plan`")
     if seen.get("isArchived"):
-        await api.post(f"/workflows/{id_}/unarchive")
-    return Written(await _put(api, id_, document), previous=seen)
+        await api.post(f"/workflows/{known.id}/unarchive")
+    document = _document(known.address, body, seen)
+    settings = document["settings"]
+    assert isinstance(settings, dict)
+    gone = {path[1] for path in known.unset if path[:1] == ("settings",) and len(path) > 1}
+    document["settings"] = {**{key: _UNSET[key] for key in gone & _UNSET.keys()}, **settings}
+    return Written(await _put(api, known.id, document), previous=seen)
+
+
+def _document(address: Address, body: Object, seen: Object | None) -> Object:
+    """Turn the wired n8n side of a payload into what n8n takes."""
+    nodes, connections = body["nodes"], body["connections"]
+    assert isinstance(nodes, dict)
+    managed = find_entry_path(nodes) is not None
+    ids = node_ids(seen) if seen is not None and not managed else None
+    listed, linked = to_wire(nodes, connections, str(address), ids=ids)
+    return {
+        "name": body["name"],
+        "nodes": listed,
+        "connections": linked,
+        "settings": body.get("settings") or {},
+    }
 
 
 async def publish(api: Api, written: Written, *, live: bool, label: str) -> Object:

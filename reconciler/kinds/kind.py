@@ -9,7 +9,8 @@ from the row side of a payload.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 from reconciler.diagnostics import Problem
@@ -35,7 +36,8 @@ class Built:
     payload: Payload
     findings: tuple[Finding, ...] = ()
     problems: tuple[Problem, ...] = ()
-    blocked: str | None = None
+    blocked: str | None = None  # why it can't be written now
+    row_id: str | None = None  # where the spec names a row that exists already
 
 
 class Facts(Protocol):
@@ -85,6 +87,18 @@ class Unref(Protocol):
         raise NotImplementedError
 
 
+class Reader(Protocol):
+    """Opens one stored credential, for comparing only."""
+
+    def open(self, text: str) -> Mapping[str, Json] | None:
+        """Decrypt a stored credential; None when it is damaged or sealed for another row."""
+        raise NotImplementedError
+
+    def fingerprint(self, field: str, value: str) -> str:
+        """Fingerprint one value as `Facts.seal` does."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """One resource as the servers show it: its row and its n8n object, either may be missing."""
@@ -94,9 +108,17 @@ class Seen:
     rows: Mapping[str, Row]  # by table; a missing row is absent
     object: Object | None
     unref: Unref
-    fingerprints: Callable[[str], Mapping[str, Sealed] | None] = field(default=lambda _: None)
-    seen_before: Payload = field(default_factory=dict)  # recorded, for what n8n never shows
+    reader: Reader | None  # None: there is no key here, so the record is trusted
+    recorded: Payload  # for what the servers never show
     edited: bool = False  # n8n's object was written by somebody else since we recorded it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What turning a payload into columns may use."""
+
+    encrypt: Encrypt
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +127,16 @@ class Written:
 
     object: Object
     previous: Object | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """An object that is there, as the plan saw it."""
+
+    address: Address
+    id: str
+    stamp: Stamp | None  # None: take it as it is
+    unset: tuple[tuple[str, ...], ...] = ()  # fields of ours that are declared no more
 
 
 class Kind(Protocol, Generic[SpecT]):
@@ -130,7 +162,7 @@ class Kind(Protocol, Generic[SpecT]):
         """Bring what the servers hold into the form that `build` gives."""
         raise NotImplementedError
 
-    def columns(self, row: Object, encrypt: Encrypt) -> Mapping[str, Mapping[str, Any]]:
+    def columns(self, row: Object, tools: Tools) -> Mapping[str, Mapping[str, Any]]:
         """Turn the wired row side of a payload into columns, by table."""
         raise NotImplementedError
 
@@ -140,12 +172,12 @@ class Kind(Protocol, Generic[SpecT]):
 
     # Making it so. I/O.
 
-    async def create(self, api: Api, body: Object) -> Object:
+    async def create(self, api: Api, address: Address, body: Object) -> Object:
         """Create the object and return it as n8n answers; nothing else, so that its id is soon known."""
         raise NotImplementedError
 
-    async def update(self, api: Api, id_: str, expected: Stamp | None, body: Object) -> Written:
-        """Make the object *id_* look like *body*; raises LiveChanged when it is not as *expected*."""
+    async def update(self, api: Api, known: Known, body: Object) -> Written:
+        """Make a *known* object look like *body*; raises LiveChanged when it moved meanwhile."""
         raise NotImplementedError
 
     async def publish(self, api: Api, written: Written, body: Object, label: str) -> Object:

@@ -20,6 +20,7 @@ class Desired:
     protected: bool = False
     moved_from: Address | None = None
     blocked: str | None = None  # why it can't be written now, e.g. a secret that isn't set
+    row_id: str | None = None  # where the spec names a row that exists already
     mark: Mark | None = None
 
 

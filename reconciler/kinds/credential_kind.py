@@ -1,0 +1,125 @@
+"""How a credential becomes an encrypted row and a credential in n8n.
+
+Secrets are leaves (`Sealed`) until the moment of writing. n8n never shows what
+it holds; a rotated secret is seen by its fingerprint in our own row, an edit in
+n8n by the time of its last change (except where n8n itself refreshes tokens).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from reconciler.kinds import _credentials
+from reconciler.kinds._sealed import stored
+from reconciler.kinds.credential import CredentialSpec, SecretField
+from reconciler.kinds.kind import Built, Facts, Kind, Known, Seen, Tools, Written
+from reconciler.plan.traits import Traits
+from reconciler.resource.address import Address
+from reconciler.resource.api import Api
+from reconciler.resource.payload import Object, Payload, Ref, Side, Value
+
+
+class CredentialKind(Kind[CredentialSpec]):
+    """Access to an outside service."""
+
+    name: ClassVar[str] = "Credential"
+    spec = CredentialSpec
+    tables: ClassVar[tuple[str, ...]] = ("integration_credentials",)
+    collection: ClassVar[str | None] = "credentials"
+    retired: ClassVar[Mapping[str, Any]] = {"isActive": False}
+    keeps_removed: ClassVar[bool] = False
+    traits: ClassVar[Traits] = Traits(
+        has_object=True,
+        immutable=frozenset({("n8n", "type")}),
+        write_only=(("n8n", "data"),),
+        closed=(("row", "credentialData"),),
+    )
+
+    def build(self, address: Address, spec: CredentialSpec, facts: Facts) -> Built:
+        """Say what PostgreSQL and n8n should hold; unset secrets block the first write only."""
+        data: dict[str, Value] = {}
+        missing: list[str] = []
+        for field, value in spec.data.items():
+            if isinstance(value, SecretField):
+                data[field] = facts.seal(address, field, value.secret_ref)
+                reason = facts.missing(value.secret_ref)
+                missing += [reason] if reason else []
+            else:
+                data[field] = value
+        row: Payload = {
+            "orgId": Ref(Address(address.organization, "Organization", address.organization), Side.ROW),
+            "user": spec.owner.lower(),
+            "provider": spec.provider.value,
+            "credentialName": spec.title or address.name,
+            "credentialData": data,
+            "scope": spec.scope,
+            "isActive": True,
+        }
+        n8n: Payload
+        if spec.existing is not None:
+            given = spec.existing.model_dump(exclude_none=True, include={"id", "name", "type"})
+            n8n = {"existing": given}
+        else:
+            n8n = {
+                "name": f"{address.organization}/{address.name}",
+                "marker": Ref(address, Side.ROW),
+                "type": spec.credential_type,
+                "data": dict(data),
+                "edited": False,
+            }
+        return Built(payload={"row": row, "n8n": n8n}, blocked="; ".join(missing) or None)
+
+    def canonical(self, seen: Seen) -> Payload:
+        """Read the row (opening the envelope for fingerprints only) and the n8n object."""
+        payload: Payload = {}
+        row = seen.rows.get("integration_credentials")
+        if row is not None:
+            payload["row"] = {
+                "orgId": seen.unref("Organization", Side.ROW, str(row["orgId"])),
+                "user": row["user"],
+                "provider": row["provider"],
+                "credentialName": row["credentialName"],
+                "credentialData": stored(seen, "credentialData", str(row["credentialData"])),
+                "scope": row["scope"],
+                "isActive": row["isActive"],
+            }
+        if seen.object is not None:
+            payload["n8n"] = _credentials.canonical(seen, seen.object)
+        return payload
+
+    def columns(self, row: Object, tools: Tools) -> Mapping[str, Mapping[str, Any]]:
+        """Put the data into the envelope."""
+        text = json.dumps(row["credentialData"], sort_keys=True, separators=(",", ":"))
+        columns = {**row, "credentialData": tools.encrypt(text)}
+        return {"integration_credentials": columns}
+
+    def marker(self, object_: Object) -> str | None:
+        """Find our marker in a credential's name."""
+        return _credentials.marker(object_)
+
+    async def create(self, api: Api, address: Address, body: Object) -> Object:
+        """Create the credential."""
+        del address
+        return await _credentials.create(api, body)
+
+    async def update(self, api: Api, known: Known, body: Object) -> Written:
+        """Replace the credential's name and data."""
+        return await _credentials.update(api, known, body)
+
+    async def publish(self, api: Api, written: Written, body: Object, label: str) -> Object:
+        """A credential is live as soon as it is written."""
+        del api, body, label
+        return written.object
+
+    async def confirm(self, api: Api, object_: Object, body: Object) -> None:
+        """A credential is live as soon as it is written."""
+
+    async def remove(self, api: Api, id_: str) -> None:
+        """Delete the credential in n8n; the encrypted row stays, out of use."""
+        await _credentials.remove(api, id_)
+
+    async def discard(self, api: Api, id_: str) -> None:
+        """Delete a credential that was replaced by one of another type."""
+        await _credentials.remove(api, id_)

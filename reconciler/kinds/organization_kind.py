@@ -1,0 +1,101 @@
+"""How an organization becomes a row, its memberships, and its entry credential in n8n.
+
+The entry credential is what n8n asks our runtime for at each managed entry of
+the organization; its secret is derived from ENCRYPTION_KEY and stored nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from reconciler.kinds import _credentials
+from reconciler.kinds.kind import Built, Facts, Kind, Known, Seen, Tools, Written
+from reconciler.kinds.organization import OrganizationSpec
+from reconciler.plan.traits import Traits
+from reconciler.resource.address import Address
+from reconciler.resource.api import Api
+from reconciler.resource.payload import Object, Payload, Ref, Side
+
+ENTRY_HEADER = "X-Reconciler-Entry"
+
+
+class OrganizationKind(Kind[OrganizationSpec]):
+    """A tenant."""
+
+    name: ClassVar[str] = "Organization"
+    spec = OrganizationSpec
+    tables: ClassVar[tuple[str, ...]] = ("organization", "memberships")
+    collection: ClassVar[str | None] = "credentials"
+    retired: ClassVar[Mapping[str, Any]] = {}
+    keeps_removed: ClassVar[bool] = False
+    traits: ClassVar[Traits] = Traits(
+        has_object=True,
+        write_only=(("n8n", "data"),),
+        closed=(("row", "members"),),
+    )
+
+    def build(self, address: Address, spec: OrganizationSpec, facts: Facts) -> Built:
+        """Say what PostgreSQL and n8n should hold."""
+        payload: Payload = {
+            "row": {
+                "name": spec.title,
+                "members": {m.email.lower(): m.role.value for m in spec.members},
+            },
+            "n8n": {
+                "name": f"reconciler entry of {address.organization}",
+                "marker": Ref(address, Side.ROW),
+                "type": "httpHeaderAuth",
+                "data": {
+                    "name": ENTRY_HEADER,
+                    "value": facts.entry_secret(address.organization),
+                },
+                "edited": False,
+            },
+        }
+        return Built(payload=payload, row_id=spec.id)
+
+    def canonical(self, seen: Seen) -> Payload:
+        """Read the row, the memberships and the entry credential."""
+        payload: Payload = {}
+        row = seen.rows.get("organization")
+        if row is not None:
+            members = seen.rows.get("memberships", {}).get("members", {})
+            payload["row"] = {"name": row.get("name"), "members": dict(members)}
+        if seen.object is not None:
+            payload["n8n"] = _credentials.canonical(seen, seen.object)
+        return payload
+
+    def columns(self, row: Object, tools: Tools) -> Mapping[str, Mapping[str, Any]]:
+        """Split the row side into the two tables."""
+        del tools
+        return {"organization": {"name": row["name"]}, "memberships": {"members": row["members"]}}
+
+    def marker(self, object_: Object) -> str | None:
+        """Find our marker in a credential's name."""
+        return _credentials.marker(object_)
+
+    async def create(self, api: Api, address: Address, body: Object) -> Object:
+        """Create the entry credential."""
+        del address
+        return await _credentials.create(api, body)
+
+    async def update(self, api: Api, known: Known, body: Object) -> Written:
+        """Replace the entry credential's name and secret."""
+        return await _credentials.update(api, known, body)
+
+    async def publish(self, api: Api, written: Written, body: Object, label: str) -> Object:
+        """A credential is live as soon as it is written."""
+        del api, body, label
+        return written.object
+
+    async def confirm(self, api: Api, object_: Object, body: Object) -> None:
+        """A credential is live as soon as it is written."""
+
+    async def remove(self, api: Api, id_: str) -> None:
+        """Delete the entry credential."""
+        await _credentials.remove(api, id_)
+
+    async def discard(self, api: Api, id_: str) -> None:
+        """Delete an entry credential that was replaced."""
+        await _credentials.remove(api, id_)

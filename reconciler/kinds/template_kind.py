@@ -1,0 +1,100 @@
+"""How a template becomes a row; n8n does not know templates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from reconciler.kinds.kind import Built, Facts, Kind, Known, Seen, Tools, Written
+from reconciler.kinds.template import TemplateSpec
+from reconciler.plan.traits import Traits
+from reconciler.resource.address import Address
+from reconciler.resource.api import Api
+from reconciler.resource.payload import Object, Payload
+from reconciler.workflow.lint import lint
+from reconciler.workflow.normal import normalize
+from reconciler.workflow.risk import scan
+
+_COLUMNS = (
+    "name",
+    "description",
+    "category",
+    "difficulty",
+    "n8nWorkflowJson",
+    "thumbnailUrl",
+    "demoVideoUrl",
+    "requiredIntegrations",
+    "tags",
+    "isOfficial",
+)
+
+
+class TemplateKind(Kind[TemplateSpec]):
+    """A workflow to make automations from."""
+
+    name: ClassVar[str] = "Template"
+    spec = TemplateSpec
+    tables: ClassVar[tuple[str, ...]] = ("automation_templates",)
+    collection: ClassVar[str | None] = None
+    retired: ClassVar[Mapping[str, Any]] = {"publishedAt": None}
+    keeps_removed: ClassVar[bool] = False
+    traits: ClassVar[Traits] = Traits(has_object=False)
+
+    def build(self, address: Address, spec: TemplateSpec, facts: Facts) -> Built:
+        """Say what the catalogue's row should hold."""
+        raw = facts.workflow(address)
+        normal = normalize(raw, keep_webhook_ids=False)
+        findings = (*lint(normal, facts.catalog), *scan(normal))
+        row: Payload = {
+            "name": spec.title,
+            "description": spec.description,
+            "category": spec.category.value,
+            "difficulty": spec.difficulty.value,
+            "n8nWorkflowJson": json.dumps(raw, indent=2, sort_keys=True, ensure_ascii=False),
+            "thumbnailUrl": spec.thumbnail_url,
+            "demoVideoUrl": spec.demo_video_url,
+            "requiredIntegrations": list(spec.required_integrations),
+            "tags": list(spec.tags),
+            "isOfficial": spec.official,
+            "published": True,
+        }
+        return Built(payload={"row": row}, findings=findings)
+
+    def canonical(self, seen: Seen) -> Payload:
+        """Read the row."""
+        row = seen.rows.get("automation_templates")
+        if row is None:
+            return {}
+        listed: Payload = {column: row[column] for column in _COLUMNS}
+        return {"row": {**listed, "published": row["publishedAt"] is not None}}
+
+    def columns(self, row: Object, tools: Tools) -> Mapping[str, Mapping[str, Any]]:
+        """Date the publication."""
+        columns = {column: row[column] for column in _COLUMNS}
+        return {"automation_templates": {**columns, "publishedAt": tools.now}}
+
+    def marker(self, object_: Object) -> str | None:
+        """There is nothing in n8n."""
+        del object_
+
+    async def create(self, api: Api, address: Address, body: Object) -> Object:
+        """There is nothing in n8n."""
+        raise NotImplementedError
+
+    async def update(self, api: Api, known: Known, body: Object) -> Written:
+        """There is nothing in n8n."""
+        raise NotImplementedError
+
+    async def publish(self, api: Api, written: Written, body: Object, label: str) -> Object:
+        """There is nothing in n8n."""
+        raise NotImplementedError
+
+    async def confirm(self, api: Api, object_: Object, body: Object) -> None:
+        """There is nothing in n8n."""
+
+    async def remove(self, api: Api, id_: str) -> None:
+        """There is nothing in n8n."""
+
+    async def discard(self, api: Api, id_: str) -> None:
+        """There is nothing in n8n."""

@@ -1,0 +1,159 @@
+"""How a trigger becomes a row; the runtime serves it, n8n does not know it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from reconciler.kinds._sealed import stored
+from reconciler.kinds.kind import Built, Facts, Kind, Known, Seen, Tools, Written
+from reconciler.kinds.trigger import Auth, TriggerSpec
+from reconciler.plan.traits import Traits
+from reconciler.resource.address import Address
+from reconciler.resource.api import Api
+from reconciler.resource.payload import Object, Payload, Ref, Side, Value
+from reconciler.spec.secretref import SecretRef
+from reconciler.trigger.events import TriggerType
+
+_PLAIN = (
+    "name",
+    "triggerType",
+    "triggerEvent",
+    "cronSchedule",
+    "eventFilters",
+    "isActive",
+    "timezone",
+    "misfire",
+    "overlap",
+    "jitter",
+    "auth",
+)
+
+
+class TriggerKind(Kind[TriggerSpec]):
+    """What starts an automation."""
+
+    name: ClassVar[str] = "Trigger"
+    spec = TriggerSpec
+    tables: ClassVar[tuple[str, ...]] = ("workflow_triggers",)
+    collection: ClassVar[str | None] = None
+    retired: ClassVar[Mapping[str, Any]] = {"isActive": False}
+    keeps_removed: ClassVar[bool] = False
+    traits: ClassVar[Traits] = Traits(
+        has_object=False,
+        closed=(("row", "eventFilters"), ("row", "auth"), ("row", "authSecrets")),
+    )
+
+    def build(self, address: Address, spec: TriggerSpec, facts: Facts) -> Built:
+        """Say what the row should hold."""
+        organization = address.organization
+        automation = Address(organization, "Automation", spec.automation)
+        own_name = address.name.removeprefix(f"{spec.automation}.")
+        is_webhook, is_schedule = (
+            spec.type is TriggerType.WEBHOOK,
+            spec.type is TriggerType.SCHEDULE,
+        )
+        secrets: dict[str, Value] = {}
+        missing: list[str] = []
+        for number, reference in enumerate(secret_references(spec.auth)):
+            secrets[str(number)] = facts.seal(address, str(number), reference)
+            reason = facts.missing(reference)
+            missing += [reason] if reason else []
+        row: Payload = {
+            "orgId": Ref(Address(organization, "Organization", organization), Side.ROW),
+            "automationId": Ref(automation, Side.ROW),
+            "name": own_name,
+            "triggerType": spec.type.value,
+            "triggerEvent": spec.event_name,
+            "webhookUrl": webhook_url(facts.public_url, own_name) if is_webhook else None,
+            "cronSchedule": spec.cron,
+            "eventFilters": spec.filters,
+            "isActive": spec.active,
+            "timezone": spec.timezone if is_schedule else None,
+            "misfire": spec.misfire.value if is_schedule else None,
+            "overlap": spec.overlap.value if is_schedule else None,
+            "jitter": spec.jitter.total_seconds() if spec.jitter is not None else None,
+            "auth": _auth(spec) if is_webhook else None,
+            "authSecrets": secrets,
+        }
+        return Built(payload={"row": row}, blocked="; ".join(missing) or None)
+
+    def canonical(self, seen: Seen) -> Payload:
+        """Read the row."""
+        row = seen.rows.get("workflow_triggers")
+        if row is None:
+            return {}
+        automation = str(row["automationId"])
+        payload: Payload = {column: row[column] for column in _PLAIN}
+        payload["orgId"] = seen.unref("Organization", Side.ROW, str(row["orgId"]))
+        payload["automationId"] = seen.unref("Automation", Side.ROW, automation)
+        url = row["webhookUrl"]
+        payload["webhookUrl"] = None if url is None else url.replace(automation, "{automation}")
+        sealed = row["authSecrets"]
+        payload["authSecrets"] = {} if sealed is None else stored(seen, "authSecrets", sealed)
+        return {"row": payload}
+
+    def columns(self, row: Object, tools: Tools) -> Mapping[str, Mapping[str, Any]]:
+        """Put the secrets into the envelope and the automation's id into the address."""
+        url, secrets = row["webhookUrl"], row["authSecrets"]
+        columns: dict[str, Any] = dict(row)
+        if isinstance(url, str):
+            columns["webhookUrl"] = url.replace("{automation}", str(row["automationId"]))
+        text = json.dumps(secrets, sort_keys=True, separators=(",", ":"))
+        columns["authSecrets"] = tools.encrypt(text) if secrets else None
+        return {"workflow_triggers": columns}
+
+    def marker(self, object_: Object) -> str | None:
+        """There is nothing in n8n."""
+        del object_
+
+    async def create(self, api: Api, address: Address, body: Object) -> Object:
+        """There is nothing in n8n."""
+        raise NotImplementedError
+
+    async def update(self, api: Api, known: Known, body: Object) -> Written:
+        """There is nothing in n8n."""
+        raise NotImplementedError
+
+    async def publish(self, api: Api, written: Written, body: Object, label: str) -> Object:
+        """There is nothing in n8n."""
+        raise NotImplementedError
+
+    async def confirm(self, api: Api, object_: Object, body: Object) -> None:
+        """There is nothing in n8n."""
+
+    async def remove(self, api: Api, id_: str) -> None:
+        """There is nothing in n8n."""
+
+    async def discard(self, api: Api, id_: str) -> None:
+        """There is nothing in n8n."""
+
+
+def webhook_url(public_url: str, trigger: str | None) -> str:
+    """Write the address of a webhook, with a place for the automation's id."""
+    base = f"{public_url.rstrip('/')}/api/webhooks/automation/{{automation}}"
+    return base if trigger is None else f"{base}/{trigger}"
+
+
+def secret_references(auth: Auth | None) -> tuple[SecretRef, ...]:
+    """List a webhook's live secrets, in order."""
+    if auth is None:
+        return ()
+    if auth.secret_ref is not None:
+        return (auth.secret_ref,)
+    return tuple(secret.secret_ref for secret in auth.secrets)
+
+
+def _auth(spec: TriggerSpec) -> Value:
+    auth = spec.auth
+    if auth is None:
+        return None
+    ends: list[Value] = [s.not_after.isoformat() if s.not_after else None for s in auth.secrets]
+    methods: list[Value] = [method.value for method in spec.methods]
+    return {
+        "scheme": auth.scheme.value,
+        "header": auth.header,
+        "methods": methods,
+        "notAfter": ends or ([None] if auth.secret_ref else []),
+    }
