@@ -19,6 +19,7 @@ import psycopg
 from psycopg import sql
 
 from reconciler.embedded.postgres import EmbeddedPostgres
+from reconciler.embedded.stack import start_n8n
 
 STATE_VARIABLE = "RECONCILER_TEST_STATE"
 
@@ -71,11 +72,10 @@ def fresh_database(server_url: str) -> Iterator[str]:
 @contextmanager
 def shared_n8n() -> Iterator[RealN8n]:
     """Hold the run's n8n, installing it into the user's cache folder if it is not there yet."""
-    from reconciler.embedded.stack import start_n8n
-
     with EmbeddedPostgres(state(), durable=False) as postgres:
-        n8n = start_n8n(state(), postgres.url(), also_hold=postgres.holder)
+        also_hold = () if postgres.holder is None else (postgres.holder,)
+        n8n, api_key = start_n8n(state(), postgres.url(), also_hold=also_hold)
         try:
-            yield RealN8n(n8n.url, n8n.api_key)
+            yield RealN8n(n8n.url, api_key)
         finally:
             n8n.stop()

@@ -93,6 +93,7 @@ class Nature:
     start_seconds: float
     error: type[UnreachableError]
     setup: str = ""
+    poll_seconds: float = POLL_SECONDS
 
 
 class SharedServer:
@@ -181,16 +182,18 @@ class SharedServer:
         facts = self._take_over(is_ready, also_hold)
         if facts is not None:
             return facts
-        for attempt in range(1, START_ATTEMPTS + 1):
+        for _ in range(START_ATTEMPTS - 1):
             facts = self._start(launch, also_hold)
             try:
                 self._wait(facts, is_ready, progress)
-            except UnreachableError:
+            except self.nature.error:
                 # Between our look at the port and the server's bind somebody else may take it.
-                if attempt == START_ATTEMPTS or is_free(facts["port"]):
+                if is_free(facts["port"]):
                     raise
             else:
-                break
+                return facts
+        facts = self._start(launch, also_hold)
+        self._wait(facts, is_ready, progress)
         return facts
 
     def _take_over(
@@ -281,8 +284,8 @@ class SharedServer:
                     f"{self.nature.title} was not ready after {self.nature.start_seconds:.0f} s",
                     hint=self._log_hint(),
                 )
-            progress(f"starting {self.nature.title}", seconds / self.nature.start_seconds)
-            time.sleep(POLL_SECONDS)
+            progress(f"starting {self.nature.title}", None)
+            time.sleep(self.nature.poll_seconds)
 
     def _failure(self, what: str) -> UnreachableError:
         return self.nature.error(f"{self.nature.title} {what}", hint=self._log_hint())

@@ -1,0 +1,194 @@
+"""Everything `up` runs: PostgreSQL and n8n under one state folder, and the note that says so.
+
+`up.json` lets a second shell find the servers and lets a second `up` be refused. Not here:
+migrations, applying specs, the daemon.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+from reconciler.embedded import process
+from reconciler.embedded.files import locked, make_private_folder, read_json, write_private
+from reconciler.embedded.n8n_install import Installer
+from reconciler.embedded.n8n_owner import ensure_api_key
+from reconciler.embedded.n8n_server import DATABASE as N8N_DATABASE
+from reconciler.embedded.n8n_server import EmbeddedN8n
+from reconciler.embedded.postgres import EmbeddedPostgres
+from reconciler.embedded.service import Progress, silent
+from reconciler.errors import ConfigError, ConflictError
+from reconciler.store.admin import create_database
+
+OUR_DATABASE = "reconciler"
+NOTE = "up.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A running `up`: its process and where its servers are (an empty address: not its own)."""
+
+    pid: int
+    born: str
+    started_at: str
+    database_url: str
+    n8n_url: str
+    n8n_api_key: str
+
+
+def read_running(state: Path) -> Running | None:
+    """Return the `up` that runs for *state*; None when there is none or it was killed."""
+    try:
+        note = Running(**(read_json(state / NOTE) or {}))
+    except TypeError:
+        return None
+    return note if process.is_alive(note.pid, note.born) else None
+
+
+def start_n8n(
+    state: Path, server_url: str, *, progress: Progress = silent, also_hold: Sequence[int] = ()
+) -> tuple[EmbeddedN8n, str]:
+    """Install and start n8n with its own database on the server of *server_url*.
+
+    Returns n8n and an API key with all scopes.
+    """
+    installed = Installer(progress=progress).ensure()
+    create_database(server_url, N8N_DATABASE)
+    n8n = EmbeddedN8n(
+        state, with_database(server_url, N8N_DATABASE), installed, progress=progress
+    ).start(also_hold)
+    try:
+        progress("making the n8n owner and API key", None)
+        return n8n, ensure_api_key(n8n.url, n8n.folder)
+    except BaseException:
+        n8n.stop()
+        raise
+
+
+def with_database(url: str, name: str) -> str:
+    """Return the address of another database on the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@contextmanager
+def termination_interrupts() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP interrupt like Ctrl-C does, so that what was started is ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Stack:
+    """Starts what is asked for below *state* and ends exactly that; a context manager.
+
+    One at a time for a state folder. n8n's database is made beside ours on the same server,
+    be it embedded or *external_database_url*.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        want_postgres: bool,
+        want_n8n: bool,
+        external_database_url: str | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        if not want_postgres and want_n8n and not external_database_url:
+            raise ConfigError(
+                "n8n needs a PostgreSQL", hint="set DATABASE_URL or let the embedded one start"
+            )
+        self.state = state.absolute()
+        self.database_url = external_database_url or ""
+        self.n8n_url = ""
+        self.n8n_api_key = ""
+        self._want_postgres = want_postgres
+        self._want_n8n = want_n8n
+        self._progress = progress
+        self._since = ""
+        self._started = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Start; raises ConflictError when another `up` runs, and what the servers raise."""
+        make_private_folder(self.state)
+        self._since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        self._claim()
+        try:
+            with termination_interrupts():
+                self._start()
+            self._note()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def _start(self) -> None:
+        also_hold: list[int] = []
+        if self._want_postgres:
+            self._progress("starting PostgreSQL", None)
+            postgres = EmbeddedPostgres(self.state, progress=self._progress)
+            self._started.callback(postgres.stop)
+            postgres.start()
+            also_hold = [postgres.holder] if postgres.holder is not None else []
+            create_database(postgres.url(), OUR_DATABASE)
+            self.database_url = postgres.url(OUR_DATABASE)
+        if self._want_n8n:
+            n8n, self.n8n_api_key = start_n8n(
+                self.state, self.database_url, progress=self._progress, also_hold=also_hold
+            )
+            self._started.callback(n8n.stop)
+            self.n8n_url = n8n.url
+
+    def _claim(self) -> None:
+        with locked(self.state / "up.lock"):
+            other = read_running(self.state)
+            if other is not None:
+                where = f" ({other.n8n_url})" if other.n8n_url else ""
+                raise ConflictError(
+                    f"`up` already runs in {self.state}: process {other.pid}{where}"
+                    f" since {other.started_at}",
+                    hint="use it from here, or end it with Ctrl-C in its own terminal",
+                )
+            self._note()
+
+    def _note(self) -> None:
+        note = Running(
+            pid=os.getpid(),
+            born=process.birth(os.getpid()) or "",
+            started_at=self._since,
+            database_url=self.database_url,
+            n8n_url=self.n8n_url,
+            n8n_api_key=self.n8n_api_key,
+        )
+        write_private(self.state / NOTE, json.dumps(asdict(note)))
+
+    def _stop(self) -> None:
+        try:
+            self._started.close()
+        finally:
+            (self.state / NOTE).unlink(missing_ok=True)
