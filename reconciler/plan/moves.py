@@ -1,0 +1,85 @@
+"""Renames: which record belongs to which address, when a document says what it was called before.
+
+A move keeps the record and with it all ids. References are by address, so what
+was applied and what is observed under the old name is read under the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from reconciler.plan.state import World
+from reconciler.resource.address import Address
+from reconciler.resource.payload import Payload, Ref, Value
+
+
+def settle_moves(world: World) -> dict[Address, Address]:
+    """Tell which new address takes over the record of which old one.
+
+    A move is void when there is no such record (it was done before), when the
+    new address has a record that stays, or when the old one is still declared.
+    In a chain (b -> c, a -> b) the record of b makes room for that of a.
+    """
+    moves: dict[Address, Address] = {}
+    for new in sorted(world.desired):
+        old = world.desired[new].moved_from
+        if old is None or old not in world.recorded or old in moves.values():
+            continue
+        if _alike(new, old):
+            moves[new] = old
+    while void := [new for new in moves if not _holds(new, moves, world)]:
+        for new in void:
+            del moves[new]
+    for new in sorted(moves):
+        if _turns_back(new, moves):
+            del moves[new]
+    return moves
+
+
+def blocked_move(world: World, new: Address) -> str | None:
+    """Say why a record can't move to *new*: a removed resource of that name keeps its history."""
+    old, taken = world.desired[new].moved_from, world.recorded.get(new)
+    if old is None or old in world.desired or taken is None or not taken.removed:
+        return None
+    moving = world.recorded.get(old)
+    if moving is None or moving.removed or not _alike(new, old):
+        return None
+    return (
+        f"{old} can't take this name: a removed resource has it; purge that first or choose another"
+    )
+
+
+def rename(payload: Payload, names: Mapping[Address, Address]) -> Payload:
+    """Return *payload* with references by the new *names* (old to new); itself when nothing moves."""
+    return {key: _rename(item, names) for key, item in payload.items()} if names else payload
+
+
+def _rename(value: Value, names: Mapping[Address, Address]) -> Value:
+    match value:
+        case Ref(address) if address in names:
+            return replace(value, address=names[address])
+        case dict():
+            return {key: _rename(item, names) for key, item in value.items()}
+        case list():
+            return [_rename(item, names) for item in value]
+        case _:
+            return value
+
+
+def _alike(new: Address, old: Address) -> bool:
+    return new != old and (new.organization, new.kind) == (old.organization, old.kind)
+
+
+def _holds(new: Address, moves: Mapping[Address, Address], world: World) -> bool:
+    room = new not in world.recorded or new in moves.values()
+    free = moves[new] not in world.desired or moves[new] in moves
+    return room and free
+
+
+def _turns_back(start: Address, moves: Mapping[Address, Address]) -> bool:
+    seen, at = {start}, moves.get(start)
+    while at is not None and at not in seen:
+        seen.add(at)
+        at = moves.get(at)
+    return at is not None
