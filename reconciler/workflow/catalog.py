@@ -80,6 +80,7 @@ class NodeCatalog:
 
     source: str  # such as "n8n 2.40.5"
     types: Mapping[str, NodeType]
+    complete: bool = False  # asked from the n8n that is meant: what is not in it is not there
 
     def get(self, name: object) -> NodeType | None:
         """The node type *name*, or None."""
@@ -103,7 +104,7 @@ class NodeCatalog:
     def from_descriptions(
         cls, descriptions: Iterable[Mapping[str, Any]], *, source: str, package: str = ""
     ) -> NodeCatalog:
-        """Read n8n's own node descriptions (``/types/nodes.json``); *package* prefixes the names."""
+        """Read node descriptions: those of a running n8n, or of one package, which prefixes names."""
         collected: dict[str, list[NodeVariant]] = {}
         for one in descriptions:
             name = f"{package}.{one['name']}" if package else str(one["name"])
@@ -112,7 +113,7 @@ class NodeCatalog:
             name: NodeType(name=name, variants=tuple(variants))
             for name, variants in collected.items()
         }
-        return cls(source=source, types=types)
+        return cls(source=source, types=types, complete=not package)
 
     def to_json(self) -> dict[str, Any]:
         """Encode compactly; `from_json` reads it back."""

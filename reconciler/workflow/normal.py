@@ -8,7 +8,7 @@ here: whether the workflow makes sense (`reconciler.workflow.lint`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.resource.payload import Value
@@ -65,6 +65,7 @@ class Normal:
     dropped: tuple[Dropped, ...]
     findings: tuple[Finding, ...]
     origin: Mapping[str, str | int]  # node name -> its index in the original list
+    ids: Mapping[str, str]  # node name -> its id in the original
     prefix: Path = ()  # leads to the workflow inside the original JSON
     is_workflow: bool = True  # False: it is something else, and the findings say what
 
@@ -99,10 +100,10 @@ def normalize(
     if not isinstance(raw, Mapping) or not isinstance(raw.get("nodes"), (list, dict)):
         message, hint = _what_it_is(raw)
         notes.error("WFL101", prefix, message, hint)
-        return _result(_document({}, {}, {}), notes, {}, prefix, is_workflow=False)
+        return _result(_document({}, {}, {}), notes, (), prefix, is_workflow=False)
     facts = catalog or shipped_catalog()
     nodes: dict[str, Value] = {}
-    origin: dict[str, str | int] = {}
+    origin: list[tuple[str, str | int, object]] = []
     for at, name, node in _named(raw["nodes"], (*prefix, "nodes"), notes):
         where = (*prefix, "nodes", at)
         if name in nodes:
@@ -111,7 +112,7 @@ def normalize(
             )
             continue
         nodes[name] = clean_node(node, where, facts, notes)
-        origin[name] = at
+        origin.append((name, at, node.get("id")))
     if not keep_webhook_ids:
         for one in nodes.values():
             if isinstance(one, dict):
@@ -137,7 +138,7 @@ def _document(
 def _result(
     document: dict[str, Value],
     notes: Notes,
-    origin: dict[str, str | int],
+    origin: Sequence[tuple[str, str | int, object]],
     prefix: Path,
     *,
     is_workflow: bool,
@@ -146,7 +147,8 @@ def _result(
         document=document,
         dropped=tuple(notes.dropped),
         findings=tuple(notes.findings),
-        origin=origin,
+        origin={name: at for name, at, _ in origin},
+        ids={name: id_ for name, _, id_ in origin if isinstance(id_, str) and id_},
         prefix=prefix,
         is_workflow=is_workflow,
     )

@@ -61,15 +61,7 @@ def webhook_id(address: str, name: str) -> str:
 
 def node_ids(obj: Mapping[str, Json]) -> dict[str, str]:
     """The ids of the nodes of an n8n object, by node name."""
-    nodes = obj.get("nodes")
-    return {
-        name: id_
-        for node in (nodes if isinstance(nodes, list) else [])
-        if isinstance(node, dict)
-        and isinstance(name := node.get("name"), str)
-        and isinstance(id_ := node.get("id"), str)
-        and id_
-    }
+    return dict(normalize(obj).ids)
 
 
 def canonical_nodes(
