@@ -59,6 +59,11 @@ class Installed:
     version: str
     script: Path
 
+    @property
+    def compile_cache(self) -> Path:
+        """Where Node may keep what it compiled of this installation."""
+        return self.script.parents[3] / "compile-cache"
+
 
 def cache_folder() -> Path:
     """Return the folder for installed versions: `RECONCILER_CACHE_DIR`, XDG's, or ~/.cache."""

@@ -46,13 +46,12 @@ DEFAULTS = {
     "GENERIC_TIMEZONE": "UTC",
     "N8N_COMMUNITY_PACKAGES_ENABLED": "false",
     "N8N_DIAGNOSTICS_ENABLED": "false",
+    "N8N_DISABLED_MODULES": "mcp-registry",
     "N8N_DYNAMIC_BANNERS_ENABLED": "false",
     "N8N_EXPRESSION_ENGINE_COMPILE_CACHE": "true",
     "N8N_EXPRESSION_ENGINE_LAZY_ACQUIRE": "true",
     "N8N_HIRING_BANNER_ENABLED": "false",
-    "N8N_LICENSE_AUTO_RENEW_ENABLED": "false",
     "N8N_PERSONALIZATION_ENABLED": "false",
-    "N8N_PYTHON_ENABLED": "false",
     "N8N_TEMPLATES_ENABLED": "false",
     "N8N_VERSION_NOTIFICATIONS_ENABLED": "false",
     "N8N_VERSION_NOTIFICATIONS_WHATS_NEW_ENABLED": "false",
@@ -137,6 +136,8 @@ class EmbeddedN8n:
         }
         return {
             **DEFAULTS,
+            # Node keeps what it compiled: about a second less at every start but the first.
+            "NODE_COMPILE_CACHE": str(self._installed.compile_cache),
             **passed,
             **_database_settings(self._database.geturl()),
             "HOME": str(self.folder),
