@@ -1,0 +1,1 @@
+"""PostgreSQL: the seed's five tables, the inventory beside them, the lock, the migrations."""

@@ -1,0 +1,211 @@
+"""The connection to PostgreSQL: connected on first use, a few connections, clear errors.
+
+psycopg is used directly. SQLAlchemy would triple the start-up time of a
+command; it describes the tables (`reconciler.store.tables`) and migrates them
+(`reconciler.store.migrate`). Not here: any SQL about our tables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import psycopg
+from psycopg.adapt import AdaptersMap
+from psycopg.pq import TransactionStatus
+
+from reconciler.errors import ConfigError, DatabaseTooNew, DatabaseTooOld
+from reconciler.store.failures import UPGRADE_HINT, refused, translate
+from reconciler.store.times import utc_adapters
+from reconciler.store.url import Target, parse_url
+from reconciler.store.version import HEAD, KNOWN
+
+Connection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
+
+OLDEST_SERVER = 14
+_IDLE_IN_TRANSACTION = 60.0  # seconds; no transaction of ours spans a call to another server
+
+
+class _Adapting:
+    """Hands psycopg our adapters when a connection is made."""
+
+    connection = None
+
+    def __init__(self, adapters: AdaptersMap) -> None:
+        self.adapters = adapters
+
+
+class Database:
+    """A PostgreSQL database; nothing is connected before the first transaction."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        application_name: str = "reconciler",
+        pool_size: int = 4,
+        statement_timeout: float = 30.0,
+        lock_timeout: float = 5.0,
+    ) -> None:
+        """Remember where to connect (timeouts in seconds); raises ConfigError for a bad URL."""
+        self.target: Target = parse_url(url, application_name=application_name)
+        self._settings = _settings(statement_timeout, lock_timeout)
+        self._slots = asyncio.Semaphore(pool_size)
+        self._idle: list[Connection] = []
+        self._context = _Adapting(utc_adapters())
+
+    @property
+    def place(self) -> str:
+        """Host, port and database: safe to print."""
+        return self.target.place
+
+    async def connect(self) -> Connection:
+        """Open a connection of its own, in autocommit mode, that the caller closes.
+
+        Raises DatabaseUnreachable, or ConfigError for a server that is too old.
+        """
+        try:
+            connection = await psycopg.AsyncConnection.connect(
+                self.target.conninfo,
+                autocommit=True,
+                prepare_threshold=None,  # generic plans and poolers between us are trouble
+                context=self._context,
+            )
+        except psycopg.Error as error:
+            raise refused(error, self.target) from error
+        try:
+            self._require_server(connection.info.server_version)
+            await connection.execute(self._settings)
+        except psycopg.Error as error:
+            await connection.close()
+            raise refused(error, self.target) from error
+        except ConfigError:
+            await connection.close()
+            raise
+        return connection
+
+    def _require_server(self, version: int) -> None:
+        if version < OLDEST_SERVER * 10_000:
+            message = f"PostgreSQL at {self.place} is version {version // 10_000}"
+            raise ConfigError(message, hint=f"version {OLDEST_SERVER} or later is needed")
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Give a connection in a transaction; commits at the end, rolls back on any exception.
+
+        Raises DatabaseUnreachable when the connection breaks before the commit
+        (nothing was written), DatabaseLost when it breaks during the commit.
+        """
+        async with self._slots:
+            connection = await self._take()
+            committing = False
+            try:
+                yield connection
+                committing = True
+                await connection.commit()
+            except psycopg.Error as error:
+                broken = connection.closed
+                raise translate(
+                    error, self.target, broken=broken, committing=committing
+                ) from _safe_cause(error)
+            finally:
+                await self._give_back(connection)
+
+    async def _take(self) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not _stirred(connection):
+                return connection
+            await connection.close()
+        connection = await self.connect()
+        await connection.set_autocommit(False)
+        return connection
+
+    async def _give_back(self, connection: Connection) -> None:
+        if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
+            with suppress(psycopg.Error):
+                await connection.rollback()
+        if connection.closed or connection.info.transaction_status != TransactionStatus.IDLE:
+            await connection.close()
+        else:
+            self._idle.append(connection)
+
+    async def ready(self) -> None:
+        """Check server and schema version.
+
+        Raises DatabaseTooOld, DatabaseTooNew, DatabaseUnreachable, ConfigError.
+        """
+        async with self.transaction() as connection:
+            current = await schema_version(connection)
+        require_version(current, self.place)
+
+    async def close(self) -> None:
+        """Close all idle connections."""
+        while self._idle:
+            await self._idle.pop().close()
+
+    async def __aenter__(self) -> Self:
+        """Return itself: connecting waits for the first use."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close all connections."""
+        await self.close()
+
+
+async def schema_version(connection: Connection) -> str | None:
+    """Read the revision of the schema; None: the database was never upgraded."""
+    cursor = await connection.execute("SELECT to_regclass('reconciler.schema_version') IS NOT NULL")
+    row = await cursor.fetchone()
+    if row is None or not row[0]:
+        return None
+    cursor = await connection.execute("SELECT version_num FROM reconciler.schema_version")
+    row = await cursor.fetchone()
+    return None if row is None else str(row[0])
+
+
+def require_version(current: str | None, place: str) -> None:
+    """Compare the schema with this code; raises DatabaseTooOld or DatabaseTooNew."""
+    if current is not None and current not in KNOWN:
+        message = f"the database at {place} was upgraded by a newer reconciler (revision {current})"
+        raise DatabaseTooNew(message, hint=f"install that version; this one knows {HEAD}")
+    if current != HEAD:
+        found = "has no tables of ours" if current is None else f"is at revision {current}"
+        message = f"the database at {place} {found}, revision {HEAD} is needed"
+        raise DatabaseTooOld(message, hint=UPGRADE_HINT)
+
+
+def _settings(statement_timeout: float, lock_timeout: float) -> str:
+    """Write the session's settings as one script: some poolers refuse them at connection time."""
+    values = {
+        "statement_timeout": f"{round(statement_timeout * 1000)}",
+        "lock_timeout": f"{round(lock_timeout * 1000)}",
+        "idle_in_transaction_session_timeout": f"{round(_IDLE_IN_TRANSACTION * 1000)}",
+        "timezone": "'UTC'",
+        "search_path": "public",
+        "client_min_messages": "warning",
+    }
+    return "; ".join(f"SET {name} TO {value}" for name, value in values.items())
+
+
+def _stirred(connection: Connection) -> bool:
+    """Whether the server said something to an idle connection: nearly always good-bye."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN | select.POLLHUP)
+    return bool(poll.poll(0))
+
+
+def _safe_cause(error: psycopg.Error) -> psycopg.Error | None:
+    """Keep the cause for `--debug`, unless its DETAIL may show the row."""
+    return None if isinstance(error, psycopg.IntegrityError) else error

@@ -1,0 +1,182 @@
+"""The journal: who applied what, when, and how each step ended.
+
+Not here: the inventory entries that change along with a step
+(`reconciler.store.inventory` writes both in one commit).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from reconciler.resource.address import Address
+from reconciler.resource.payload import Object
+from reconciler.store import journal
+from reconciler.store.database import Database
+from reconciler.store.writes import StepIntent, StepOutcome
+
+_BEGIN = """
+INSERT INTO reconciler.operations (
+    id, kind, actor, host, git_revision, plan_digest, organizations
+) VALUES (%(id)s, %(kind)s, %(actor)s, %(host)s, %(git_revision)s, %(plan_digest)s,
+          %(organizations)s)
+"""
+
+_FINISH = """
+UPDATE reconciler.operations
+SET outcome = %(outcome)s, summary = %(summary)s, finished_at = clock_timestamp()
+WHERE id = %(id)s
+"""
+
+_RECENT = """
+SELECT id, kind, actor, host, git_revision, plan_digest, organizations, started_at, finished_at,
+       outcome, summary
+FROM reconciler.operations
+WHERE %(organization)s::text IS NULL OR %(organization)s = ANY(organizations)
+ORDER BY started_at DESC, id DESC LIMIT %(limit)s
+"""
+
+_STEPS = """
+SELECT operation_id, ordinal, organization, kind, name, action, reason, intended_at, finished_at,
+       outcome, error
+FROM reconciler.operation_steps
+WHERE {}
+ORDER BY intended_at, ordinal
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A plan or an apply as it is remembered; *outcome* None: running, or killed."""
+
+    id: str
+    kind: str
+    actor: str
+    host: str
+    git_revision: str | None
+    plan_digest: str | None
+    organizations: tuple[str, ...]
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    summary: Object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """A step as it is remembered; *outcome* None: running, or nobody knows how it ended."""
+
+    operation: str
+    ordinal: int
+    address: Address
+    action: str
+    reason: str
+    intended_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    error: str | None
+
+
+class Operations:
+    """`reconciler.operations` and `reconciler.operation_steps`; times are the database's."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(
+        self,
+        *,
+        id: str,  # noqa: A002 - the column's name
+        kind: str,
+        actor: str,
+        host: str,
+        git_revision: str | None = None,
+        plan_digest: str | None = None,
+        organizations: Sequence[str] = (),
+    ) -> str:
+        """Write down that an operation starts; returns its id."""
+        values = {"id": id, "kind": kind, "actor": actor, "host": host}
+        values |= {"git_revision": git_revision, "plan_digest": plan_digest}
+        await self._execute(_BEGIN, {**values, "organizations": list(organizations)})
+        return id
+
+    async def finish(self, operation: str, outcome: str, summary: Object | None = None) -> None:
+        """Write down how it ended: done, partly, failed or interrupted."""
+        values = {"id": operation, "outcome": outcome, "summary": Jsonb(summary or {})}
+        await self._execute(_FINISH, values)
+
+    async def step_intended(self, step: StepIntent) -> None:
+        """Write down a step that changes no inventory entry, before it is tried."""
+        async with self._database.transaction() as connection:
+            await connection.execute(journal.INTENDED, journal.intent_values(step))
+
+    async def step_done(self, operation: str, ordinal: int) -> None:
+        """Write down that a step succeeded."""
+        await self._conclude(StepOutcome(operation=operation, ordinal=ordinal))
+
+    async def step_failed(self, operation: str, ordinal: int, error: str) -> None:
+        """Write down that a step failed, and why."""
+        await self._conclude(StepOutcome(operation=operation, ordinal=ordinal, error=error))
+
+    async def _conclude(self, outcome: StepOutcome) -> None:
+        async with self._database.transaction() as connection:
+            await journal.conclude(connection, outcome)
+
+    async def recent(self, limit: int = 5, organization: str | None = None) -> list[Operation]:
+        """Load the newest operations, newest first."""
+        rows = await self._fetch(_RECENT, {"limit": limit, "organization": organization})
+        return [
+            Operation(
+                id=row[0],
+                kind=row[1],
+                actor=row[2],
+                host=row[3],
+                git_revision=row[4],
+                plan_digest=row[5],
+                organizations=tuple(row[6]),
+                started_at=row[7],
+                finished_at=row[8],
+                outcome=row[9],
+                summary=row[10],
+            )
+            for row in rows
+        ]
+
+    async def steps(self, operation: str) -> list[StepRecord]:
+        """Load the steps of an operation in their order."""
+        statement = _STEPS.format("operation_id = %(operation)s")
+        return _steps(await self._fetch(statement, {"operation": operation}))
+
+    async def unfinished_steps(self) -> list[StepRecord]:
+        """Load the steps that were intended and never concluded, oldest first."""
+        return _steps(await self._fetch(_STEPS.format("outcome IS NULL"), {}))
+
+    async def _execute(self, statement: str, values: dict[str, Any]) -> None:
+        async with self._database.transaction() as connection:
+            await connection.execute(statement.encode(), values)
+
+    async def _fetch(self, statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        async with self._database.transaction() as connection:
+            cursor = await connection.execute(statement.encode(), values)
+            return await cursor.fetchall()
+
+
+def _steps(rows: list[tuple[Any, ...]]) -> list[StepRecord]:
+    return [
+        StepRecord(
+            operation=row[0],
+            ordinal=row[1],
+            address=Address(row[2], row[3], row[4]),
+            action=row[5],
+            reason=row[6],
+            intended_at=row[7],
+            finished_at=row[8],
+            outcome=row[9],
+            error=row[10],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,10 @@
+"""The revisions of the database schema that this code knows, oldest first.
+
+Kept apart from the migrations so that a command can compare without loading
+Alembic; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+KNOWN = ("0001", "0002", "0003")
+HEAD = KNOWN[-1]
