@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
 from reconciler.diagnostics import Problem
+from reconciler.kinds.template import TemplateSpec
 from reconciler.kinds.trigger import TriggerFields, TriggerSpec
 from reconciler.kinds.workflow_source import WorkflowFile, exactly_one
 from reconciler.spec.model import (
@@ -168,6 +170,15 @@ class AutomationSpec(Spec):
             yield Reference("Credential", name, ("workflow", "credentials", key))
         for key, name in self.workflow.calls.items():
             yield Reference("Automation", name, ("workflow", "calls", key))
+
+    def fit_problems(self, look_up: Callable[[Reference], Spec | None]) -> Iterator[Problem]:
+        """Check the parameters against those of the template."""
+        for reference in self.references():
+            template = look_up(reference) if reference.kind == "Template" else None
+            if isinstance(template, TemplateSpec):
+                for problem in template.parameter_problems(self.workflow.parameters):
+                    path = ("workflow", "parameters", *problem.path)
+                    yield replace(problem, path=path)
 
     def children(self, name: str) -> Iterator[Child]:
         """Yield the triggers, as documents of their own."""

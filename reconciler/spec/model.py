@@ -124,6 +124,15 @@ class Spec(Part):
         """Tell where this document's workflow is, if it has one of its own."""
         return None
 
+    def fit_problems(self, look_up: Callable[[Reference], Spec | None]) -> Iterator[Problem]:
+        """Yield what does not fit the documents that this one refers to."""
+        del look_up
+        yield from ()
+
+    def warnings(self) -> Iterator[Problem]:
+        """Yield what will not work, though it is well written."""
+        yield from ()
+
     def is_protected(self) -> bool:
         """Whether this resource may not be removed."""
         return False
@@ -153,6 +162,9 @@ def name_problem(value: str) -> Problem | None:
     if _NAME.fullmatch(value):
         return None
     better = re.sub(r"-{2,}", "-", re.sub(r"[^a-z0-9-]+", "-", value.lower())).strip("-")[:63]
+    if "/" in value:
+        hint = "references stay inside the organization: write the name alone"
+        return Problem("SPE109", f'"{value}" is not a name', hint=hint)
     hint = "lower-case letters, digits and dashes, at most 63 characters"
     if better and better != value and _NAME.fullmatch(better):
         hint += f', such as "{better}"'

@@ -1,0 +1,1 @@
+"""Where specs come from: files. Nothing here knows what a spec means."""

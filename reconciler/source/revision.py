@@ -1,0 +1,36 @@
+"""Which git revision the specs are at, for labels and records; no revision is fine, too."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+_QUIET = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+_SECONDS = 10.0
+
+
+def revision(root: Path) -> str | None:
+    """Tell the commit that *root* is checked out at, with ``+`` when files below it differ.
+
+    None when *root* is not in a git repository, or git is not installed.
+    """
+    head = _git(root, "rev-parse", "--verify", "--quiet", "--short=12", "HEAD")
+    if not head:
+        return None
+    changed = _git(root, "status", "--porcelain", "--untracked-files=normal", "--", ".")
+    return f"{head}+" if changed else head
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed program with fixed arguments
+            ["git", *_QUIET, "-C", str(root), *arguments],  # noqa: S607 - git is where PATH says
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
