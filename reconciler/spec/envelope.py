@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from reconciler.diagnostics import Diagnostic, Problem, Severity
 from reconciler.spec import place as places
 from reconciler.spec.document import API_VERSION, Document, Envelope, SpecFile
-from reconciler.spec.link import PLAIN_SECRET
+from reconciler.spec.link import UNNAMED
 from reconciler.spec.model import Path, name_problem
 from reconciler.spec.parse import ParsedDocument, parse
 from reconciler.spec.problems import did_you_mean, problems, shown
@@ -132,7 +132,7 @@ def _plain_secrets(file: SpecFile) -> list[Diagnostic]:
         line = file.text.count("\n", 0, at)
         mark = places.mark(file.path, (line << places.SHIFT) | (at - start))
         hint = "take it out of the history too, have a new one issued, and refer to it by secretRef"
-        found.append(Diagnostic(Severity.ERROR, "CRE101", PLAIN_SECRET, mark, hint))
+        found.append(Diagnostic(Severity.ERROR, "CRE101", UNNAMED, mark, hint))
         end = file.text.find("\n", at)
         at = find_token(file.text, end) if end >= 0 else None
     return found

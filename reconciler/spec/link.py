@@ -21,7 +21,7 @@ from reconciler.spec.jsonmarks import locate
 from reconciler.spec.model import Path, Spec
 from reconciler.spec.problems import problems
 
-PLAIN_SECRET: Final = "this looks like a secret in plain text"  # where no field says which
+UNNAMED: Final = "this looks like a secret in plain text"  # where no field says which
 Models: TypeAlias = Mapping[str, type[Spec]]
 
 
@@ -175,8 +175,8 @@ def tidy(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     unique = sorted(
         dict.fromkeys(diagnostics), key=lambda d: (d.mark or nowhere, d.code, d.message)
     )
-    named = {_line(d) for d in unique if d.code == "CRE101" and d.message != PLAIN_SECRET}
-    return tuple(d for d in unique if d.message != PLAIN_SECRET or _line(d) not in named)
+    named = {_line(d) for d in unique if d.code == "CRE101" and d.message != UNNAMED}
+    return tuple(d for d in unique if d.message != UNNAMED or _line(d) not in named)
 
 
 def _line(diagnostic: Diagnostic) -> tuple[str, int] | None:

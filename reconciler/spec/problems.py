@@ -182,9 +182,8 @@ def _unknown(path: Path, value: object, model: type[BaseModel]) -> Problem:
     # A misspelt source may be followed by the secret itself: CRE hides it from excerpts.
     code = "CRE106" if "secretRef" in path[:-1] else "SPE102"
     otherwise = "known here: " + ", ".join(known) if known else None
-    return Problem(
-        "SPE102", f"unknown field `{name}`", path, did_you_mean(name, known, otherwise), "key"
-    )
+    hint = did_you_mean(name, known, otherwise)
+    return Problem(code, f"unknown field `{name}`", path, hint, at="key")
 
 
 def _known_at(model: type[BaseModel], path: Path) -> list[str]:

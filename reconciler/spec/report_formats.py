@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import quote
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as ET
 
 from reconciler import __version__
 from reconciler.diagnostics import Diagnostic, Severity
