@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from reconciler.errors import ConfigError
+
 TAIL_BYTES = 16_384
 
 
@@ -23,6 +25,19 @@ def make_private_folder(path: Path) -> Path:
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
     return path
+
+
+@contextmanager
+def usable(folder: Path) -> Iterator[None]:
+    """Turn the machine's refusals (rights, full disk, no folder) into a ConfigError."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or folder
+        raise ConfigError(
+            f"{place} cannot be used: {error.strerror or error}",
+            hint=f"{folder} has to be a folder on this machine that belongs to you, with room left",
+        ) from error
 
 
 def write_private(path: Path, text: str) -> None:

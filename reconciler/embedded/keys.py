@@ -9,7 +9,7 @@ import re
 import secrets
 from pathlib import Path
 
-from reconciler.embedded.files import ensure_secret
+from reconciler.embedded.files import ensure_secret, usable
 from reconciler.errors import ConfigError
 
 
@@ -18,7 +18,8 @@ def ensure_key_file(path: Path) -> str:
 
     Raises ConfigError when the file holds something else, or others may read it.
     """
-    key = ensure_secret(path, secrets.token_hex(32))
+    with usable(path.parent):
+        key = ensure_secret(path, secrets.token_hex(32))
     if not re.fullmatch(r"[0-9a-f]{64}", key):
         raise ConfigError(
             f"{path} does not hold a key of 64 lower-case hex digits",

@@ -18,7 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import reconciler
-from reconciler.embedded.files import last_lines, locked, read_json, write_private
+from reconciler.embedded.files import (
+    is_locked,
+    last_lines,
+    locked,
+    read_json,
+    usable,
+    write_private,
+)
 from reconciler.embedded.node import find_node
 from reconciler.embedded.service import Progress, silent
 from reconciler.errors import ConfigError, ReconcilerError, UnreachableError
@@ -122,8 +129,10 @@ class Installer:
                 f"the cache folder {self.cache} cannot be made: {error.strerror}",
                 hint="set RECONCILER_CACHE_DIR to a folder you may write to",
             ) from error
-        self.progress(f"waiting for another installation of n8n {self.version}", None)
-        with locked(self.cache / f"{self.version}.lock"):
+        lock = self.cache / f"{self.version}.lock"
+        if is_locked(lock):
+            self.progress(f"waiting for another installation of n8n {self.version}", None)
+        with usable(self.cache), locked(lock):
             return self.find() or self._install()
 
     def _install(self) -> Installed:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
-from reconciler.embedded.files import ensure_secret, make_private_folder
+from reconciler.embedded.files import ensure_secret, make_private_folder, usable
 from reconciler.embedded.n8n_install import Installed
 from reconciler.embedded.node import find_node
 from reconciler.embedded.service import (
@@ -108,7 +108,8 @@ class EmbeddedN8n:
         *also_hold* are descriptors of servers that n8n needs for as long as it runs. Raises
         N8nUnreachable when it ends while starting, DeadlineExceeded when it takes too long.
         """
-        make_private_folder(self.folder.parent)
+        with usable(self.folder):
+            make_private_folder(self.folder.parent)
         facts = self._server.acquire(
             self._launch, _is_ready, progress=self._progress, also_hold=also_hold
         )
@@ -126,9 +127,15 @@ class EmbeddedN8n:
     def _launch(self, port: int) -> Launch:
         key = ensure_secret(self.folder / "encryption-key", secrets.token_hex(32))
         argv = [str(find_node().binary), str(self._installed.script), "start"]
-        return Launch(argv=argv, env=self._environment(port, key), cwd=self.folder)
+        broker_port = free_port()
+        return Launch(
+            argv=argv,
+            env=self._environment(port, broker_port, key),
+            cwd=self.folder,
+            ports=(broker_port,),
+        )
 
-    def _environment(self, port: int, key: str) -> dict[str, str]:
+    def _environment(self, port: int, broker_port: int, key: str) -> dict[str, str]:
         passed = {
             name: value
             for name, value in os.environ.items()
@@ -149,7 +156,7 @@ class EmbeddedN8n:
             "N8N_PROTOCOL": "http",
             "N8N_SECURE_COOKIE": "false",
             "N8N_RUNNERS_BROKER_LISTEN_ADDRESS": LOOPBACK,
-            "N8N_RUNNERS_BROKER_PORT": str(free_port()),
+            "N8N_RUNNERS_BROKER_PORT": str(broker_port),
         }
 
 

@@ -7,26 +7,28 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import pwd
 import secrets
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import reconciler
-from reconciler.embedded.files import ensure_secret, last_lines, make_private_folder
+from reconciler.embedded import process
+from reconciler.embedded.files import ensure_secret, last_lines, make_private_folder, usable
 from reconciler.embedded.service import (
     LOOPBACK,
+    POLL_SECONDS,
     Launch,
     Nature,
     Progress,
     SharedServer,
     silent,
 )
+from reconciler.embedded.unprivileged import as_allowed_user, give_away
 from reconciler.errors import ConfigError, DatabaseUnreachable
 
 ROLE = "reconciler"
@@ -34,10 +36,8 @@ PREFERRED_MAJORS = ("16", "18", "17", "15", "14")
 BIN_VARIABLE = "RECONCILER_PG_BIN"
 # The line of postmaster.pid that says how far the start has come, and the word for "done".
 STATUS_LINE, STATUS_READY = 7, "ready"
-UNPRIVILEGED_CODE = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
-    "from reconciler.embedded.unprivileged import main; main()"
-)
+LOCALES = ("C.UTF-8", "C")
+ORPHAN_SECONDS = 10
 QUICK_AND_UNSAFE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 SETTINGS = ("unix_socket_directories=", "max_connections=200", "password_encryption=scram-sha-256")
 
@@ -86,27 +86,6 @@ def _major(folder: Path) -> str:
     return words[2].split(".")[0] if len(words) > 2 else ""
 
 
-def _other_user(state: Path) -> tuple[int, int] | None:
-    """Who runs PostgreSQL when we are root (it refuses to be): the folder's owner or `nobody`."""
-    if os.geteuid() != 0:
-        return None
-    owner = state.stat().st_uid
-    for uid in (owner, None):
-        try:
-            entry = pwd.getpwuid(uid) if uid is not None else pwd.getpwnam("nobody")
-        except KeyError:
-            continue
-        if entry.pw_uid != 0:
-            return entry.pw_uid, entry.pw_gid
-    for entry in pwd.getpwall():
-        if entry.pw_uid != 0:
-            return entry.pw_uid, entry.pw_gid
-    raise ConfigError(
-        "PostgreSQL refuses to run as root and this machine has no other user",
-        hint="run as another user or set DATABASE_URL",
-    )
-
-
 class EmbeddedPostgres:
     """A PostgreSQL below `<state>/postgres`; processes that name the same state share it.
 
@@ -136,7 +115,8 @@ class EmbeddedPostgres:
 
         Raises ConfigError when it cannot run here, DatabaseUnreachable when it does not start.
         """
-        make_private_folder(self.folder.parent)
+        with usable(self.folder):
+            make_private_folder(self.folder.parent)
         facts = self._server.acquire(self._launch, self._is_ready, progress=self._progress)
         self._port = facts["port"]
         return self
@@ -175,15 +155,14 @@ class EmbeddedPostgres:
 
     def _launch(self, port: int) -> Launch:
         binaries = self._ensure_data()
+        self._forget_dead_postmaster()
         settings = [f"port={port}", f"listen_addresses={LOOPBACK}", *SETTINGS]
         if not self.durable:
             settings += QUICK_AND_UNSAFE
         argv = [str(binaries / "postgres"), "-D", str(self.data)]
         for setting in settings:
             argv += ["-c", setting]
-        return Launch(
-            argv=self._as_allowed_user(argv), env=_environment(), cwd=self.folder, facts={}
-        )
+        return Launch(argv=as_allowed_user(argv, self.data), env=_environment(), cwd=self.folder)
 
     def _is_ready(self, facts: dict[str, Any]) -> bool:
         try:
@@ -217,18 +196,17 @@ class EmbeddedPostgres:
     def _initdb(self, binaries: Path, draft: Path) -> None:
         self._progress("creating the PostgreSQL data folder", None)
         draft.mkdir(mode=0o700)
-        user = _other_user(self.folder.parent)
-        if user is not None:
-            os.chown(draft, *user)
+        give_away(draft, self.folder.parent)
         self.password()
         log = self.folder / "initdb.log"
-        for locale in ("C.UTF-8", "C"):
-            argv = [str(binaries / "initdb"), "-D", str(draft), "--no-sync", "--encoding=UTF8"]
+        for locale in LOCALES:
+            argv = [str(binaries / "initdb"), "-D", str(draft), "--encoding=UTF8"]
             argv += [f"--locale={locale}", f"--username={ROLE}", "--auth=scram-sha-256"]
             argv += [f"--pwfile={self.folder / 'password'}"]
+            argv += [] if self.durable else ["--no-sync"]
             with log.open("wb") as stream:
                 code = subprocess.run(
-                    self._as_allowed_user(argv),
+                    as_allowed_user(argv, draft),
                     env=_environment(),
                     cwd=self.folder,
                     stdin=subprocess.DEVNULL,
@@ -237,14 +215,11 @@ class EmbeddedPostgres:
                     check=False,
                 ).returncode
             if code == 0:
-                break
+                draft.rename(self.data)
+                return
             if "locale" not in last_lines(log):
-                raise self._cannot_initdb(log)
-        else:
-            raise self._cannot_initdb(log)
-        if self.durable:
-            os.sync()
-        draft.rename(self.data)
+                break
+        raise self._cannot_initdb(log)
 
     def _cannot_initdb(self, log: Path) -> ConfigError:
         return ConfigError(
@@ -252,17 +227,24 @@ class EmbeddedPostgres:
             hint=f"set DATABASE_URL to use another PostgreSQL; initdb said:\n{last_lines(log)}",
         )
 
-    def _as_allowed_user(self, argv: list[str]) -> list[str]:
-        user = _other_user(self.folder.parent)
-        if user is None:
-            return argv
-        if self.data.exists():
-            # Who made the data has to run them.
-            stat = self.data.stat()
-            user = (stat.st_uid, stat.st_gid)
-        root = Path(reconciler.__file__).resolve().parent.parent
-        python = [sys.executable, "-I", "-S", "-c", UNPRIVILEGED_CODE, str(root)]
-        return [*python, *map(str, user), *argv]
+    def _forget_dead_postmaster(self) -> None:
+        """Remove the pid file of a killed server, whose pid may belong to somebody else by now.
+
+        Without it PostgreSQL cannot tell that its own orphans still write, so we make sure that
+        nobody works in the data folder. Where that cannot be seen, PostgreSQL decides.
+        """
+        pid_file = self.data / "postmaster.pid"
+        if sys.platform != "linux" or not pid_file.exists():
+            return
+        deadline = time.monotonic() + ORPHAN_SECONDS
+        while workers := process.working_in(self.data):
+            if time.monotonic() > deadline:
+                raise DatabaseUnreachable(
+                    f"a PostgreSQL that we did not start runs in {self.data}: process {workers[0]}",
+                    hint="end that process first",
+                )
+            time.sleep(POLL_SECONDS)
+        pid_file.unlink()
 
 
 def _environment() -> dict[str, str]:

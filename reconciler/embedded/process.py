@@ -49,11 +49,15 @@ def is_alive(pid: int, born: str | None) -> bool:
     return pid > 0 and born is not None and birth(pid) == born
 
 
-def works_in(pid: int, folder: Path) -> bool:
-    """Tell whether *folder* is the working directory of the process (Linux only, else False)."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cwd").readlink() == folder.resolve()
-    return False
+def working_in(folder: Path) -> list[int]:
+    """List the processes whose working directory is *folder* (Linux only, of our own user)."""
+    wanted = folder.resolve()
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (place / "cwd").readlink() == wanted:
+                found.append(int(place.name))
+    return sorted(found)
 
 
 def send(pid: int, signal_number: int, *, group: bool) -> None:

@@ -31,6 +31,7 @@ from reconciler.embedded.files import (
     locked,
     make_private_folder,
     read_json,
+    usable,
 )
 from reconciler.embedded.keeper import Task
 from reconciler.errors import ConflictError, DeadlineExceeded, UnreachableError
@@ -71,11 +72,15 @@ def free_port() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """How to start a server: command, environment and folder, and what others need to know."""
+    """How to start a server: command, environment, folder and the ports it will bind.
+
+    *facts* is what other processes need to know about it.
+    """
 
     argv: Sequence[str]
     env: dict[str, str]
     cwd: Path
+    ports: Sequence[int] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -134,12 +139,14 @@ class SharedServer:
         server ends while starting, DeadlineExceeded when it takes too long, ConflictError when
         one with another setup is running.
         """
-        make_private_folder(self.folder)
-        with suppress(FileExistsError):
-            os.mkfifo(self.folder / "holders", 0o600)
-        self._holder = os.open(self.folder / "holders", os.O_RDWR | os.O_NONBLOCK)
+        self.release()
+        with usable(self.folder):
+            make_private_folder(self.folder)
+            with suppress(FileExistsError):
+                os.mkfifo(self.folder / "holders", 0o600)
+            self._holder = os.open(self.folder / "holders", os.O_RDWR | os.O_NONBLOCK)
         try:
-            with locked(self.folder / "lock"):
+            with usable(self.folder), locked(self.folder / "lock"):
                 return self._obtain(launch, is_ready, progress, also_hold)
         except BaseException:
             self.release()
@@ -151,7 +158,12 @@ class SharedServer:
             return
         holder, self._holder = self._holder, None
         os.close(holder)
+        deadline = time.monotonic() + sum(seconds for _, seconds in self.nature.stop) + 5
         while is_locked(self.folder / "keeper.lock") and not self._has_holders():
+            if time.monotonic() > deadline:
+                raise DeadlineExceeded(
+                    f"{self.nature.title} did not end", hint=f"its log is {self.log}"
+                )
             time.sleep(POLL_SECONDS)
 
     def _has_holders(self) -> bool:
@@ -187,8 +199,8 @@ class SharedServer:
             try:
                 self._wait(facts, is_ready, progress)
             except self.nature.error:
-                # Between our look at the port and the server's bind somebody else may take it.
-                if is_free(facts["port"]):
+                # Between our look at a port and the server's bind somebody else may take it.
+                if all(is_free(port) for port in facts["ports"]):
                     raise
             else:
                 return facts
@@ -227,7 +239,8 @@ class SharedServer:
         if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
             self.log.replace(self.log.with_suffix(".old.log"))
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
-        self._launch_keeper(plan, also_hold, {"port": port, "setup": self.nature.setup})
+        facts = {"port": port, "ports": [port, *plan.ports], "setup": self.nature.setup}
+        self._launch_keeper(plan, also_hold, facts)
         return read_json(self.folder / "server.json") or {}
 
     def _launch_keeper(

@@ -20,7 +20,7 @@ from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 from reconciler.embedded import process
-from reconciler.embedded.files import locked, make_private_folder, read_json, write_private
+from reconciler.embedded.files import locked, make_private_folder, read_json, usable, write_private
 from reconciler.embedded.n8n_install import Installer
 from reconciler.embedded.n8n_owner import ensure_api_key
 from reconciler.embedded.n8n_server import DATABASE as N8N_DATABASE
@@ -127,9 +127,11 @@ class Stack:
 
     def __enter__(self) -> Self:
         """Start; raises ConflictError when another `up` runs, and what the servers raise."""
-        make_private_folder(self.state)
+        with usable(self.state):
+            make_private_folder(self.state)
         self._since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        self._claim()
+        with usable(self.state):
+            self._claim()
         try:
             with termination_interrupts():
                 self._start()
