@@ -73,11 +73,15 @@ def node_changes(old: Mapping[str, Value], new: Mapping[str, Value]) -> tuple[No
 def changed_fields(old: Value, new: Value) -> tuple[Path, ...]:
     """The paths at which two values differ, sorted."""
     before, after = flatten(old), flatten(new)
-    paths = before.keys() | after.keys()
     missing = object()
-    return tuple(
-        sorted(path for path in paths if before.get(path, missing) != after.get(path, missing))
+    found = sorted(
+        path
+        for path in before.keys() | after.keys()
+        if before.get(path, missing) != after.get(path, missing)
     )
+    # An object that was empty and is not any more: what is in it says enough.
+    inner = {path[:depth] for path in found for depth in range(len(path))}
+    return tuple(path for path in found if path not in inner)
 
 
 def code_diff(old: Value, new: Value) -> tuple[CodeDiff, ...]:
