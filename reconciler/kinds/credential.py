@@ -132,6 +132,7 @@ class CredentialSpec(Spec):
     )
     n8n_type: Annotated[Text, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")] | None = Field(
         default=None,
+        alias="n8nType",
         description="n8n's credential type; follows from the provider if left out",
         examples=["httpHeaderAuth"],
     )
