@@ -72,7 +72,7 @@ def test_a_missing_credential_is_an_error_that_says_what_to_write() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "version", "parameters", "needed"),
+    "kind, version, parameters, needed",
     [
         ("httpRequest", 4.2, GENERIC, ["httpHeaderAuth"]),
         ("httpRequest", 4.2, {"url": "x"}, []),
@@ -125,7 +125,7 @@ def test_a_node_with_several_credentials_has_to_be_mapped_by_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "written", "bound_to"),
+    "version, written, bound_to",
     [
         (1, "abc", OTHER),
         (1.1, "abc", {"__rl": True, "mode": "id", "value": OTHER}),

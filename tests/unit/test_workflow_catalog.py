@@ -30,7 +30,7 @@ def test_writing_and_reading_loses_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "right"),
+    "wrong, right",
     [
         ("n8n-nodes-base.slak", "n8n-nodes-base.slack"),
         ("n8n-nodes-base.Webhook", "n8n-nodes-base.webhook"),

@@ -68,8 +68,8 @@ def test_fields_that_hold_references_can_be_compared() -> None:
 
 
 def test_changed_code_is_a_unified_diff() -> None:
-    old = {"parameters": {"jsCode": "a\nb\nc\n", "x": 1}}
-    new = {"parameters": {"jsCode": "a\nB\nc\n", "x": 2}}
+    old: Any = {"parameters": {"jsCode": "a\nb\nc\n", "x": 1}}
+    new: Any = {"parameters": {"jsCode": "a\nB\nc\n", "x": 2}}
 
     (diff,) = code_diff(old, new)
 
@@ -92,7 +92,7 @@ def test_a_difference_in_line_ends_alone_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "old", "new", "expected"),
+    "path, old, new, expected",
     [
         (("jsCode",), "a\nb", "a", True),
         (("jsCode",), "a", "b", False),

@@ -54,7 +54,7 @@ def test_the_findings_of_the_normal_form_are_included() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "version", "parameters", "own", "expected"),
+    "kind, version, parameters, own, expected",
     [
         ("webhook", 2, {"path": "a"}, None, [("GET", "a")]),
         ("webhook", 2, {"path": "a/:id"}, "w", [("GET", "w/a/:id")]),

@@ -85,7 +85,7 @@ def test_two_nodes_of_one_name_are_a_finding_at_the_second() -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "path"),
+    "broken, path",
     [
         ({"name": ""}, ("nodes", 0)),
         ({"name": 3}, ("nodes", 0)),
@@ -165,7 +165,7 @@ def test_settings_are_cut_to_what_the_public_api_keeps() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    "key, value",
     [
         ("saveDataErrorExecution", "some"),
         ("executionTimeout", "60"),
@@ -201,7 +201,7 @@ def test_what_is_left_out_is_reported_with_a_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "kept"),
+    "written, kept",
     [
         ({"slackApi": {"id": "1", "name": "Mine"}}, {"slackApi": {"name": "Mine"}}),
         ({"slackApi": "Mine"}, {"slackApi": {"name": "Mine"}}),
@@ -218,7 +218,7 @@ def test_credentials_keep_their_names_only(written: object, kept: object) -> Non
 
 
 @pytest.mark.parametrize(
-    ("kind", "parameters", "kept"),
+    "kind, parameters, kept",
     [
         ("webhook", {"path": "orders"}, False),  # its address is its path
         ("webhook", {"path": ""}, True),
@@ -242,7 +242,7 @@ def test_a_webhook_id_stays_where_it_is_part_of_an_address(
 
 
 @pytest.mark.parametrize(
-    ("number", "kept"),
+    "number, kept",
     [(1.0, 1), (-0.0, 0), (1.5, 1.5), (1e21, 10**21), (2**53, 2**53), (True, True)],
 )
 def test_numbers_are_what_javascript_makes_of_them(number: float, kept: float) -> None:
@@ -262,7 +262,7 @@ def test_a_number_that_javascript_rounds_is_a_warning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "code"),
+    "value, code",
     [
         (float("nan"), "WFL108"),
         (float("inf"), "WFL108"),

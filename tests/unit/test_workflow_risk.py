@@ -20,7 +20,7 @@ def paths(parameters: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "code"),
+    "kind, code",
     [
         ("n8n-nodes-base.code", "RISK001"),
         ("n8n-nodes-base.function", "RISK001"),
@@ -48,7 +48,7 @@ def test_an_ordinary_node_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "path"),
+    "parameters, path",
     [
         ({"apiKey": MADE_UP}, "apiKey"),
         ({"options": {"password": MADE_UP}}, "options.password"),

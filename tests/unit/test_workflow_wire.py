@@ -22,7 +22,7 @@ def to_sub(id_: str) -> Value:
 
 
 def to_login(kind: str, held: Mapping[str, Json]) -> Value:
-    return LOGIN if (kind, held.get("id")) == ("slackApi", "c1") else {"name": held.get("name")}
+    return LOGIN if (kind, held.get("id")) == ("slackApi", "c1") else {"name": str(held["name"])}
 
 
 def sent(document: Mapping[str, Value], **more: Any) -> list[dict[str, Any]]:
@@ -113,18 +113,13 @@ def test_what_was_sent_comes_back_in_the_same_form() -> None:
     )
     document = with_entry(normalize(raw).document, "k3j2", {"name": "entry"}).document
     nodes_of(document)["Chat"]["credentials"] = {"slackApi": LOGIN}
-    nodes, connections = to_wire(
-        nodes_of(document), {**link("x"), **dict(document["connections"] or {})}, WHERE
-    )
+    links: Any = document["connections"]
+    nodes, connections = to_wire(nodes_of(document), links, WHERE)
     for one in nodes:
         if isinstance(one, dict) and one["name"] == "Chat":
             one["credentials"] = {"slackApi": {"id": "c1", "name": "Login"}}
-    connections.pop("main")
-    served: Any = {
-        "nodes": nodes[::-1],
-        "connections": connections,
-        "settings": {"executionOrder": "v1"},
-    }
+    settings = {"executionOrder": "v1"}
+    served: Any = {"nodes": nodes[::-1], "connections": connections, "settings": settings}
 
     back = canonical_nodes(served, to_sub, to_login, address=WHERE)
 
