@@ -12,7 +12,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -20,39 +20,18 @@ from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 from reconciler.embedded import process
-from reconciler.embedded.files import locked, make_private_folder, read_json, usable, write_private
+from reconciler.embedded.files import locked, make_private_folder, usable, write_private
 from reconciler.embedded.n8n_install import Installer
 from reconciler.embedded.n8n_owner import ensure_api_key
 from reconciler.embedded.n8n_server import DATABASE as N8N_DATABASE
 from reconciler.embedded.n8n_server import EmbeddedN8n
 from reconciler.embedded.postgres import EmbeddedPostgres
+from reconciler.embedded.running import NOTE, Running, read_running
 from reconciler.embedded.service import Progress, silent
 from reconciler.errors import ConfigError, ConflictError
 from reconciler.store.admin import create_database
 
 OUR_DATABASE = "reconciler"
-NOTE = "up.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """A running `up`: its process and where its servers are (an empty address: not its own)."""
-
-    pid: int
-    born: str
-    started_at: str
-    database_url: str
-    n8n_url: str
-    n8n_api_key: str
-
-
-def read_running(state: Path) -> Running | None:
-    """Return the `up` that runs for *state*; None when there is none or it was killed."""
-    try:
-        note = Running(**(read_json(state / NOTE) or {}))
-    except TypeError:
-        return None
-    return note if process.is_alive(note.pid, note.born) else None
 
 
 def start_n8n(

@@ -12,17 +12,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
+from reconciler.clock import Clock, SystemClock
 from reconciler.engine.identities import Identities
 from reconciler.engine.outcome import Outcome, Report, State
 from reconciler.engine.ports import Ledger
 from reconciler.engine.step import Secrets, Stepper
 from reconciler.errors import ConflictError, LiveChanged, ReconcilerError, UnreachableError
 from reconciler.kinds.kind import Kinds
-from reconciler.plan.change import Action, Change, Plan
+from reconciler.plan.change import Action, Change, Key, Plan
 from reconciler.plan.state import World
 from reconciler.resource.address import Address
 from reconciler.resource.api import Api
-from reconciler.resource.payload import references
 
 Listener = Callable[[Outcome], None]
 _SILENT = frozenset({Action.NOOP, Action.RECORD})
@@ -41,10 +41,11 @@ class Applier:
     revision: str | None = None
     label: str = "reconciler"
     concurrency: int = 8
+    clock: Clock = field(default_factory=SystemClock)
 
     async def apply(self, plan: Plan, world: World, listen: Listener = lambda _: None) -> Report:
         """Make PostgreSQL and n8n look like *plan* wants them to."""
-        identities = Identities(world.recorded, world.observed, self.new_id)
+        identities = Identities(world, self.new_id)
         stepper = Stepper(
             kinds=self.kinds,
             api=self.api,
@@ -53,7 +54,9 @@ class Applier:
             identities=identities,
             revision=self.revision,
             label=self.label,
+            clock=self.clock,
             slots=asyncio.Semaphore(self.concurrency),
+            records=dict(world.recorded),
         )
         run = _Run(stepper=stepper, still_ours=self.still_ours, listen=listen, world=world)
         await self._refresh(plan, stepper)
@@ -62,7 +65,10 @@ class Applier:
             for wave in plan.waves:
                 await run.wave(tuple(c for c in wave if c.action not in _SILENT))
         except asyncio.CancelledError:
-            interrupted = True
+            interrupted = True  # what happened is still to be said and recorded
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
         return run.report(plan, interrupted=interrupted)
 
     async def _refresh(self, plan: Plan, stepper: Stepper) -> None:
@@ -80,9 +86,8 @@ class _Run:
     still_ours: Callable[[], Awaitable[None]]
     listen: Listener
     world: World
-    outcomes: dict[tuple[Address, str], Outcome] = field(default_factory=dict)
+    outcomes: dict[Key, Outcome] = field(default_factory=dict)
     failed: set[Address] = field(default_factory=set)
-    held: set[Address] = field(default_factory=set)  # still referred to by what failed
     stopped: ReconcilerError | None = None
 
     async def wave(self, changes: tuple[Change, ...]) -> None:
@@ -120,13 +125,9 @@ class _Run:
         """Say why *change* must not be attempted any more, if so."""
         if self.stopped is not None:
             return f"stopped: {self.stopped}"
-        if change.removes:
-            in_use = change.address in self.held
-            return "something that still refers to it could not be changed" if in_use else None
-        wanted = change.desired.payload if change.desired else {}
-        for reference in references(wanted):
-            if reference.address in self.failed and reference.address != change.address:
-                return f"needs {reference.address}, which was not applied"
+        for address in change.needs:
+            if address in self.failed:
+                return f"needs {address}, which was not applied"
         return None
 
     def _end(
@@ -140,12 +141,9 @@ class _Run:
         outcome = Outcome(
             address=change.address, action=change.action.value, state=state, error=error, note=note
         )
-        self.outcomes[change.address, change.action.value] = outcome
+        self.outcomes[change.key] = outcome
         if state is not State.APPLIED:
             self.failed.add(change.address)
-            for witness in (change.recorded, change.observed):
-                if witness is not None:
-                    self.held.update(r.address for r in references(witness.payload))
         self.listen(outcome)
 
     def report(self, plan: Plan, *, interrupted: bool) -> Report:
@@ -160,7 +158,7 @@ class _Run:
                 state=State.NOT_ATTEMPTED,
                 note="interrupted" if interrupted else None,
             )
-            listed.append(self.outcomes.get((change.address, change.action.value), left))
+            listed.append(self.outcomes.get(change.key, left))
         report = Report(outcomes=tuple(listed), stopped=self.stopped, interrupted=interrupted)
         return replace(report, refused=plan.refused)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from reconciler.errors import ReconcilerError
-from reconciler.plan.state import Observed, Recorded
+from reconciler.plan.state import World
 from reconciler.resource.address import Address
 from reconciler.resource.payload import Ref, Side
 
@@ -15,14 +15,14 @@ class Identities:
 
     def __init__(
         self,
-        recorded: Mapping[Address, Recorded],
-        observed: Mapping[Address, Observed],
+        world: World,
         new_id: Callable[[], str],
     ) -> None:
         self._new_id = new_id
-        self._rows = {address: entry.row_id for address, entry in recorded.items()}
-        self._objects = {a: e.object_id for a, e in recorded.items() if e.object_id}
-        self._objects |= {a: o.object_id for a, o in observed.items() if o.object_id}
+        self._rows = {a: want.row_id for a, want in world.desired.items() if want.row_id}
+        self._rows |= {address: entry.row_id for address, entry in world.recorded.items()}
+        self._objects = {a: e.object_id for a, e in world.recorded.items() if e.object_id}
+        self._objects |= {a: o.object_id for a, o in world.observed.items() if o.object_id}
 
     def row(self, address: Address) -> str:
         """Give the row id of *address*; an unknown address gets a new one, once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from reconciler.clock import Clock
 from reconciler.engine.ports import Ledger, RowWrite, Step
@@ -50,6 +51,7 @@ class StoreLedger(Ledger):
             ordinal=ordinal,
             address=step.address,
             action=step.action,
+            reason=step.reason,
         )
         await self._inventory.intend(recorded, intent)
         return str(ordinal)
@@ -69,14 +71,18 @@ class StoreLedger(Ledger):
             now=self._clock.now(),
         )
 
-    async def moved(self, old: Address, recorded: Recorded) -> None:
-        """Give an inventory entry its new address."""
-        await self._inventory.move(old, recorded.address, now=self._clock.now())
+    async def moved(self, old: Address, new: Address, others: Sequence[Recorded]) -> None:
+        """Give an inventory entry its new address, and rewrite those that refer to it."""
+        await self._inventory.move(old, new, others, now=self._clock.now())
 
-    async def refresh(self, recorded: Collection[Recorded]) -> None:
+    async def refresh(self, recorded: Sequence[Recorded]) -> None:
         """Bring inventory entries up to date though nothing had to be changed."""
-        for entry in recorded:
-            await self._inventory.settle(entry, now=self._clock.now())
+        if recorded:
+            await self._inventory.settle_all(recorded, now=self._clock.now())
+
+    async def distrust(self, recorded: Sequence[Recorded]) -> None:
+        """Forget the version marks of entries, so that they are looked at closely next time."""
+        await self._inventory.intend_all([(replace(e, stamp=None), None) for e in recorded])
 
     async def failed(self, step_id: str, error: str) -> None:
         """Record that a step failed, and why."""

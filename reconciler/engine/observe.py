@@ -14,64 +14,53 @@ from dataclasses import dataclass, field
 
 from reconciler.engine.ports import Ledger
 from reconciler.errors import N8nNotFound
-from reconciler.kinds.kind import AnyKind, Kinds, Row, Seen
+from reconciler.kinds.kind import AnyKind, Kinds, Reader, Row, Seen
 from reconciler.plan.state import Desired, Observed, Recorded, World
 from reconciler.resource.address import Address
 from reconciler.resource.api import Api
-from reconciler.resource.payload import Object, Payload, Ref, Sealed, Side
+from reconciler.resource.payload import Object, Payload, Ref, Side
 from reconciler.resource.stamp import Stamp
 
 MARKER_LENGTH = 8  # characters of the row id in an object's name; 41 bits of chance
 
-Fingerprints = Callable[[Address, str, str], Mapping[str, Sealed] | None]
+Readers = Callable[[Address, str], Reader | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
-    """The world as it was read, with what apply and lint need besides the three states."""
+class Reading:
+    """Everything that was read, before it is bound to addresses."""
 
-    world: World
+    recorded: Mapping[Address, Recorded]
+    rows: Mapping[str, Mapping[str, Row]] = field(default_factory=dict)  # table -> id -> row
     objects: Mapping[str, tuple[Object, ...]] = field(default_factory=dict)  # by collection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observer:
-    """Reads the world; every dependency is a port."""
+    """Reads PostgreSQL and n8n; both are ports."""
 
     kinds: Kinds
     api: Api | None  # None: there is no n8n to ask, rows only
     ledger: Ledger
-    fingerprints: Fingerprints  # opens a stored credential: (address, row id, text)
 
-    async def observe(
-        self, desired: Mapping[Address, Desired], organizations: frozenset[str]
-    ) -> Sight:
-        """Collect the three states of all resources of *organizations*."""
+    async def read(self) -> Reading:
+        """Read the inventory, its rows, and all objects in n8n."""
         async with asyncio.TaskGroup() as group:
             listing = {
                 name: group.create_task(self._list(name))
                 for name in sorted({k.collection for k in self.kinds.values() if k.collection})
             }
-            recorded_task = group.create_task(self.ledger.recorded())
-        recorded = recorded_task.result()
+            recording = group.create_task(self._recorded())
+        recorded, rows = recording.result()
         objects = {name: task.result() for name, task in listing.items()}
         objects = await self._complete(recorded, objects)
-        rows = await self._rows(recorded)
-        binding = _bind(recorded, objects, self.kinds)
-        unref = _unref(recorded, binding)
-        observed: dict[Address, Observed] = {}
-        for address, entry in recorded.items():
-            seen = self._look(address, entry, rows, binding.get(address), unref)
-            if seen is not None:
-                observed[address] = seen
-        for address, want in desired.items():
-            known = self._existing(address, want, objects, observed.get(address))
-            if known is not None:
-                observed[address] = known
-        world = World(
-            desired=desired, recorded=recorded, observed=observed, organizations=organizations
-        )
-        return Sight(world=world, objects=objects)
+        return Reading(recorded=recorded, rows=rows, objects=objects)
+
+    async def _recorded(
+        self,
+    ) -> tuple[Mapping[Address, Recorded], Mapping[str, Mapping[str, Row]]]:
+        recorded = await self.ledger.recorded()
+        return recorded, await self._rows(recorded)
 
     async def _list(self, collection: str) -> tuple[Object, ...]:
         if self.api is None:
@@ -124,56 +113,81 @@ class Observer:
             tasks = {t: group.create_task(self.ledger.rows(t, ids)) for t, ids in wanted.items()}
         return {table: task.result() for table, task in tasks.items()}
 
-    def _look(
-        self,
-        address: Address,
-        entry: Recorded,
-        rows: Mapping[str, Mapping[str, Row]],
-        object_: Object | None,
-        unref: _Unref,
-    ) -> Observed | None:
-        kind = self.kinds.get(address.kind)
+
+def bind(
+    reading: Reading,
+    desired: Mapping[Address, Desired],
+    kinds: Kinds,
+    *,
+    readers: Readers,
+    organizations: frozenset[str],
+) -> World:
+    """Put the three states of all resources side by side."""
+    recorded = reading.recorded
+    bound = _bind(recorded, reading.objects, kinds)
+    look = _Look(reading=reading, kinds=kinds, unref=_unref(recorded, bound), readers=readers)
+    observed: dict[Address, Observed] = {}
+    for address, entry in recorded.items():
+        seen = look.at(entry, bound.get(address))
+        if seen is not None:
+            observed[address] = seen
+    for address, want in desired.items():
+        known = look.existing(want, observed.get(address))
+        if known is not None:
+            observed[address] = known
+    return World(desired=desired, recorded=recorded, observed=observed, organizations=organizations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """Brings what was read into canonical form, one resource at a time."""
+
+    reading: Reading
+    kinds: Kinds
+    unref: _Unref
+    readers: Readers
+
+    def at(self, entry: Recorded, object_: Object | None) -> Observed | None:
+        """Look at one recorded resource; None when nothing is left of it."""
+        kind = self.kinds.get(entry.address.kind)
         if kind is None:
             return None
+        rows = self.reading.rows
         own = {t: rows[t][entry.row_id] for t in kind.tables if entry.row_id in rows.get(t, ())}
         if kind.tables[0] not in own and object_ is None:
             return None
         stamp = None if object_ is None else Stamp.of(object_)
-        unchanged = object_ is not None and stamp == entry.stamp and entry.attempted is None
+        settled = entry.attempted is None and entry.stamp is not None and not entry.removed
+        unchanged = object_ is not None and settled and stamp == entry.stamp
         payload = kind.canonical(
             Seen(
-                address=address,
+                address=entry.address,
                 row_id=entry.row_id,
                 rows=own,
                 object=None if unchanged else object_,
-                unref=unref,
-                fingerprints=lambda text: self.fingerprints(address, entry.row_id, text),
-                seen_before=entry.payload,
-                edited=stamp != entry.stamp,
+                unref=self.unref,
+                reader=self.readers(entry.address, entry.row_id),
+                recorded=entry.payload,
+                edited=settled and stamp != entry.stamp,
             )
         )
         if unchanged and "n8n" in entry.payload:
             payload["n8n"] = entry.payload["n8n"]
         id_ = None if object_ is None else str(object_["id"])
-        return Observed(address=address, payload=payload, object_id=id_, stamp=stamp)
+        return Observed(address=entry.address, payload=payload, object_id=id_, stamp=stamp)
 
-    def _existing(
-        self,
-        address: Address,
-        want: Desired,
-        objects: Mapping[str, tuple[Object, ...]],
-        seen: Observed | None,
-    ) -> Observed | None:
+    def existing(self, want: Desired, seen: Observed | None) -> Observed | None:
         """Find the hand-made object that a document refers to instead of declaring its own."""
         side = want.payload.get("n8n")
         if not isinstance(side, dict) or not isinstance(side.get("existing"), dict):
             return None
-        kind = self.kinds[address.kind]
-        for object_ in objects.get(kind.collection or "", ()):
+        kind = self.kinds[want.address.kind]
+        for object_ in self.reading.objects.get(kind.collection or "", ()):
             if _is_existing(side["existing"], object_):
                 rows: Payload = seen.payload if seen else {}
                 payload: Payload = {**rows, "n8n": {"existing": side["existing"]}}
-                return Observed(address=address, payload=payload, object_id=str(object_["id"]))
+                id_ = str(object_["id"])
+                return Observed(address=want.address, payload=payload, object_id=id_)
         return None
 
 

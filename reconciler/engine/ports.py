@@ -56,12 +56,16 @@ class Ledger(Protocol):
         """Record the outcome: the rows, the inventory and the step in one transaction."""
         raise NotImplementedError
 
-    async def moved(self, old: Address, recorded: Recorded) -> None:
-        """Give an inventory entry its new address."""
+    async def moved(self, old: Address, new: Address, others: Sequence[Recorded]) -> None:
+        """Give an inventory entry its new address and rewrite *others*, which refer to it."""
         raise NotImplementedError
 
-    async def refresh(self, recorded: Collection[Recorded]) -> None:
+    async def refresh(self, recorded: Sequence[Recorded]) -> None:
         """Bring inventory entries up to date though nothing had to be changed."""
+        raise NotImplementedError
+
+    async def distrust(self, recorded: Sequence[Recorded]) -> None:
+        """Forget the version marks of entries, so that they are looked at closely next time."""
         raise NotImplementedError
 
     async def failed(self, step_id: str, error: str) -> None:

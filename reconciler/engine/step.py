@@ -14,20 +14,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from reconciler.clock import Clock
 from reconciler.engine.identities import Identities
 from reconciler.engine.ports import Ledger, RowWrite, Step
 from reconciler.errors import DatabaseUnreachable, N8nUnreachable, ReconcilerError
-from reconciler.kinds.kind import AnyKind, Kinds, Written
+from reconciler.kinds.kind import AnyKind, Kinds, Known, Tools, Written
 from reconciler.plan.change import Action, Change, Reason
+from reconciler.plan.diff import MISSING, remember
+from reconciler.plan.moves import rename
 from reconciler.plan.state import Desired, Observed, Recorded
 from reconciler.resource.address import Address
 from reconciler.resource.api import Api
-from reconciler.resource.payload import Object, Payload, Sealed, wire
+from reconciler.resource.payload import Object, Payload, Sealed, references, wire
 from reconciler.resource.stamp import Stamp
 
 
 class Secrets(Protocol):
     """The vault as apply needs it."""
+
+    async def prepare(self, organization: str, row_id: str) -> None:
+        """Get ready to encrypt for *organization*."""
+        raise NotImplementedError
 
     def reveal(self, address: Address, sealed: Sealed) -> str:
         """Give the plain text behind *sealed*; raises ReconcilerError when it is not set."""
@@ -49,7 +56,9 @@ class Stepper:
     identities: Identities
     revision: str | None
     label: str
+    clock: Clock
     slots: asyncio.Semaphore
+    records: dict[Address, Recorded]  # as they are now: the plan's are from before
 
     async def run(self, change: Change, proceed: Callable[[], bool]) -> None:
         """Carry out *change*; raises a ReconcilerError when it could not be done."""
@@ -74,28 +83,65 @@ class Stepper:
         """Record resources that are as desired already but whose record says otherwise."""
         entries: list[Recorded] = []
         for change in changes:
-            if change.desired is None or change.recorded is None:
-                continue
-            entry = self._settled(change.desired, change.recorded, change.observed)
-            entries.append(entry)
+            if change.desired is not None and change.recorded is not None:
+                await self._rename(change)
+                before = self.records[change.address]
+                entries.append(self._settled(change.desired, before, change.observed))
         await self.ledger.refresh(entries)
+        self.records.update({entry.address: entry for entry in entries})
+
+    async def _rename(self, change: Change) -> None:
+        """Move a record to its new address, with all that refers to it."""
+        old = change.moved_from
+        if old is None or old not in self.records:
+            return
+        new = change.address
+        names = {old: new}
+        others = [
+            replace(
+                entry,
+                payload=rename(entry.payload, names),
+                attempted=None if entry.attempted is None else rename(entry.attempted, names),
+            )
+            for address, entry in self.records.items()
+            if address != old and _refers(entry, old)
+        ]
+        await self.ledger.moved(old, new, others)
+        moved = replace(self.records.pop(old), address=new)
+        own = None if moved.attempted is None else rename(moved.attempted, names)
+        self.records[new] = replace(moved, payload=rename(moved.payload, names), attempted=own)
+        self.records.update({entry.address: entry for entry in others})
 
     async def _intend(self, change: Change) -> tuple[str, Recorded]:
-        before = change.recorded or Recorded(
-            address=change.address, row_id=self.identities.row(change.address)
-        )
-        intent = replace(before, address=change.address)
+        await self._rename(change)
+        address = change.address
+        before = self.records.get(address)
+        intent = before or Recorded(address=address, row_id=self.identities.row(address))
+        deposed = (*intent.deposed, *(d for d in change.deposes if d not in intent.deposed))
+        intent = replace(intent, deposed=deposed)
         if change.desired is not None:
-            intent = replace(intent, attempted=change.desired.payload)
-        if change.action is Action.REPLACE and change.observed and change.observed.object_id:
-            old = change.observed.object_id
-            intent = replace(intent, object_id=None, deposed=(*before.deposed, old))
-        elif change.reason is Reason.VANISHED and _object_gone(change):
+            intent = replace(intent, attempted=change.desired.payload, removed=False)
+        if change.action in {Action.CREATE, Action.REPLACE}:
             intent = replace(intent, object_id=None)
-        if before.address != change.address:
-            await self.ledger.moved(before.address, intent)
-        step = Step(address=change.address, action=change.action.value, reason=change.reason.value)
-        return await self.ledger.intend(intent, step), intent
+        elif change.action is Action.ADOPT and change.observed is not None:
+            intent = replace(intent, object_id=change.observed.object_id)
+        if change.renews and before is not None:
+            await self._distrust(address)
+        step = Step(address=address, action=change.action.value, reason=change.reason.value)
+        step_id = await self.ledger.intend(intent, step)
+        self.records[address] = intent
+        return step_id, intent
+
+    async def _distrust(self, address: Address) -> None:
+        """Have everything looked at closely that refers to an id which is about to change."""
+        holders = [
+            replace(entry, stamp=None)
+            for holder, entry in self.records.items()
+            if holder != address and entry.stamp is not None and _refers(entry, address)
+        ]
+        if holders:
+            await self.ledger.distrust(holders)
+            self.records.update({entry.address: entry for entry in holders})
 
     async def _carry_out(
         self, kind: AnyKind, change: Change, step_id: str, intent: Recorded
@@ -146,14 +192,14 @@ class Stepper:
         entry = self._settled(desired, intent, change.observed)
         if object_ is not None:
             entry = replace(entry, object_id=str(object_["id"]), stamp=Stamp.of(object_))
-        rows = self._rows(kind, change.address, desired)
+        rows = await self._rows(kind, change.address, desired)
         if object_ is None:
             return self._finish(step_id, entry, rows)
-        served = object_
+        served, settle = object_, self._finish(step_id, entry, rows)
 
         async def confirmed() -> None:
             await kind.confirm(self._n8n(), served, body)
-            await self.ledger.settle(step_id, entry, rows)
+            await settle()
 
         return confirmed
 
@@ -164,26 +210,35 @@ class Stepper:
         step_id, intent = intended
         known = None if change.action is Action.REPLACE else self.identities.object(change.address)
         if known is not None:
-            expected = change.observed.stamp if change.observed else None
-            return await kind.update(self._n8n(), known, expected, body)
+            stamp = change.observed.stamp if change.observed else None
+            seen = Known(address=change.address, id=known, stamp=stamp, unset=_unset(change))
+            return await kind.update(self._n8n(), seen, body)
         try:
-            created = await kind.create(self._n8n(), body)
+            created = await kind.create(self._n8n(), change.address, body)
         except N8nUnreachable as error:
             error.hint = error.hint or "the next apply finds out whether it was created"
             raise
         object_id = str(created["id"])
         self.identities.bind(change.address, intent.row_id, object_id)
-        await self.ledger.object_created(step_id, replace(intent, object_id=object_id))
+        known_now = replace(intent, object_id=object_id)
+        await self.ledger.object_created(step_id, known_now)
+        self.records[change.address] = known_now
         return Written(created)
 
-    def _rows(self, kind: AnyKind, address: Address, desired: Desired) -> tuple[RowWrite, ...]:
+    async def _rows(
+        self, kind: AnyKind, address: Address, desired: Desired
+    ) -> tuple[RowWrite, ...]:
         if "row" not in desired.payload:
             return ()
         row_id = self.identities.row(address)
-        tables = kind.columns(
-            self._wired(address, desired.payload, "row"),
-            lambda text: self.secrets.encrypt(address, row_id, text),
+        if kind.encrypts:
+            home = Address(address.organization, "Organization", address.organization)
+            await self.secrets.prepare(home.name, self.identities.row(home))
+        tools = Tools(
+            encrypt=lambda text: self.secrets.encrypt(address, row_id, text),
+            now=self.clock.now(),
         )
+        tables = kind.columns(self._wired(address, desired.payload, "row"), tools)
         return tuple(
             RowWrite(table=table, row_id=row_id, columns=tables[table])
             for table in kind.tables
@@ -203,7 +258,7 @@ class Stepper:
         return replace(
             before,
             address=desired.address,
-            payload=desired.payload,
+            payload=remember(desired.payload, before.payload),
             attempted=None,
             protected=desired.protected,
             removed=False,
@@ -215,6 +270,7 @@ class Stepper:
     def _finish(self, step_id: str, entry: Recorded, rows: Sequence[RowWrite]) -> _Finish:
         async def settle() -> None:
             await self.ledger.settle(step_id, entry, rows)
+            self.records[entry.address] = entry
 
         return settle
 
@@ -223,6 +279,11 @@ class Stepper:
             message = "no n8n is configured"
             raise N8nUnreachable(message, hint="set N8N_URL and N8N_API_KEY")
         return self.api
+
+
+def _unset(change: Change) -> tuple[tuple[str, ...], ...]:
+    """Fields of n8n's side that we applied once and that are declared no more."""
+    return tuple(f.path[1:] for f in change.fields if f.path[:1] == ("n8n",) and f.after is MISSING)
 
 
 class _Finish(Protocol):
@@ -234,8 +295,9 @@ def _existing(payload: Payload) -> bool:
     return isinstance(side, dict) and "existing" in side
 
 
-def _object_gone(change: Change) -> bool:
-    return change.observed is None or change.observed.object_id is None
+def _refers(entry: Recorded, address: Address) -> bool:
+    payloads = (entry.payload, entry.attempted or {})
+    return any(ref.address == address for payload in payloads for ref in references(payload))
 
 
 def _object_side(change: Change) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import cast
 
 from reconciler.errors import (
     DeadlineExceeded,
@@ -19,10 +20,13 @@ from reconciler.errors import (
     N8nInvalid,
     N8nNotFound,
 )
-from reconciler.kinds.kind import Written
+from reconciler.kinds.kind import Known, Written
+from reconciler.resource.address import Address
 from reconciler.resource.api import Api
-from reconciler.resource.payload import Object
+from reconciler.resource.payload import Json, Object, Value
 from reconciler.resource.stamp import Stamp
+from reconciler.workflow.entry import find_entry_path
+from reconciler.workflow.wire import node_ids, to_wire
 
 _WRITABLE = ("name", "nodes", "connections", "settings")
 _REGISTERED = frozenset({200, 403})
@@ -70,15 +74,15 @@ async def update(api: Api, known: Known, body: Object) -> Written:
 
 def _document(address: Address, body: Object, seen: Object | None) -> Object:
     """Turn the wired n8n side of a payload into what n8n takes."""
-    nodes, connections = body["nodes"], body["connections"]
-    assert isinstance(nodes, dict)
+    nodes = cast("Mapping[str, Value]", body["nodes"])
+    connections = cast("Mapping[str, Value]", body["connections"])
     managed = find_entry_path(nodes) is not None
     ids = node_ids(seen) if seen is not None and not managed else None
     listed, linked = to_wire(nodes, connections, str(address), ids=ids)
     return {
         "name": body["name"],
-        "nodes": listed,
-        "connections": linked,
+        "nodes": cast("list[Json]", listed),
+        "connections": cast("Object", linked),
         "settings": body.get("settings") or {},
     }
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from reconciler.diagnostics import Problem
 from reconciler.kinds.template import TemplateSpec
 from reconciler.kinds.trigger import TriggerFields, TriggerSpec
-from reconciler.kinds.workflow_source import WorkflowFile, exactly_one
+from reconciler.kinds.workflow_source import WorkflowFile, exactly_one, written_file
 from reconciler.spec.model import (
     Child,
     Count,
@@ -32,6 +32,7 @@ from reconciler.spec.model import (
     Text,
     Title,
     WorkflowSource,
+    name_problem,
 )
 from reconciler.spec.quantity import Rate as RateValue
 from reconciler.spec.quantity import parse_duration
@@ -161,6 +162,25 @@ class AutomationSpec(Spec):
                 message = f'two triggers of this automation are called "{name}"'
                 yield Problem("AUT108", message, ("triggers", index, "name"))
             first.setdefault(name, index)
+
+    @classmethod
+    def written_references(cls, given: Mapping[str, object]) -> Iterator[Reference]:
+        """Yield the names in the raw fields that are well formed."""
+        workflow = given.get("workflow")
+        if not isinstance(workflow, Mapping):
+            return
+        if isinstance(template := workflow.get("template"), str) and not name_problem(template):
+            yield Reference("Template", template, ("workflow", "template"))
+        for word, kind in (("credentials", "Credential"), ("calls", "Automation")):
+            names = workflow.get(word)
+            for key, name in names.items() if isinstance(names, Mapping) else ():
+                if isinstance(name, str) and not name_problem(name):
+                    yield Reference(kind, name, ("workflow", word, key))
+
+    @classmethod
+    def written_file(cls, given: Mapping[str, object]) -> WorkflowSource | None:
+        """Tell which workflow file the raw fields name."""
+        return written_file(given)
 
     def references(self) -> Iterator[Reference]:
         """Yield the template, the credentials and the automations that are called."""

@@ -18,7 +18,7 @@ from reconciler.trigger.events import TriggerType
 from reconciler.workflow.bind import bind, find_calls
 from reconciler.workflow.entry import Served, find_entry_path, with_entry
 from reconciler.workflow.finding import Finding
-from reconciler.workflow.lint import lint
+from reconciler.workflow.lint import Target, lint
 from reconciler.workflow.normal import Normal, normalize
 from reconciler.workflow.risk import scan
 from reconciler.workflow.wire import canonical_nodes
@@ -40,6 +40,7 @@ class AutomationKind(Kind[AutomationSpec]):
     tables: ClassVar[tuple[str, ...]] = ("automations", "automation_runtime")
     collection: ClassVar[str | None] = "workflows"
     retired: ClassVar[Mapping[str, Any]] = {"isActive": False}
+    encrypts: ClassVar[bool] = False
     keeps_removed: ClassVar[bool] = True
     traits: ClassVar[Traits] = Traits(
         has_object=True,
@@ -61,7 +62,9 @@ class AutomationKind(Kind[AutomationSpec]):
         metadata[_OWN] = {"address": str(address), "entry": _entries(workflow.served)}
         first = triggers[0][1] if triggers else None
         row: Payload = {
-            "orgId": Ref(Address(address.organization, "Organization", address.organization), Side.ROW),
+            "orgId": Ref(
+                Address(address.organization, "Organization", address.organization), Side.ROW
+            ),
             "name": spec.title,
             "description": spec.description or None,
             "isActive": spec.active,
@@ -145,9 +148,7 @@ class _Workflow:
     def __init__(self, address: Address, spec: AutomationSpec, facts: Facts) -> None:
         self._address, self._spec, self._facts = address, spec, facts
         self.normal: Normal = normalize(facts.workflow(address))
-        bound = bind(
-            self.normal, self._credentials(), self._calls(), catalog=facts.catalog
-        )
+        bound = bind(self.normal, self._credentials(), self._calls(), catalog=facts.catalog)
         self._bound = bound.findings
         self.document = bound.document
         self.served: tuple[Served, ...] = ()
@@ -165,7 +166,8 @@ class _Workflow:
         if not self.normal.is_workflow:
             return self.normal.findings
         taken = self._facts.taken(self._address)
-        found = lint(self.normal, self._facts.catalog, taken=taken, managed=self._managed)
+        target = Target(taken=taken, managed=self._managed)
+        found = lint(self.normal, self._facts.catalog, target)
         return (*found, *self._bound, *self._entered, *scan(self.normal))
 
     def _credentials(self) -> dict[str, Value]:

@@ -29,6 +29,7 @@ class CredentialKind(Kind[CredentialSpec]):
     tables: ClassVar[tuple[str, ...]] = ("integration_credentials",)
     collection: ClassVar[str | None] = "credentials"
     retired: ClassVar[Mapping[str, Any]] = {"isActive": False}
+    encrypts: ClassVar[bool] = True
     keeps_removed: ClassVar[bool] = False
     traits: ClassVar[Traits] = Traits(
         has_object=True,
@@ -49,7 +50,9 @@ class CredentialKind(Kind[CredentialSpec]):
             else:
                 data[field] = value
         row: Payload = {
-            "orgId": Ref(Address(address.organization, "Organization", address.organization), Side.ROW),
+            "orgId": Ref(
+                Address(address.organization, "Organization", address.organization), Side.ROW
+            ),
             "user": spec.owner.lower(),
             "provider": spec.provider.value,
             "credentialName": spec.title or address.name,

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 from reconciler.diagnostics import Problem
+from reconciler.kinds.trigger import TriggerFields
 from reconciler.plan.traits import Traits
 from reconciler.resource.address import Address
 from reconciler.resource.api import Api
@@ -74,7 +75,7 @@ class Facts(Protocol):
         """Look up the spec of another resource of the same organization."""
         raise NotImplementedError
 
-    def triggers(self, address: Address) -> tuple[tuple[str, Spec], ...]:
+    def triggers(self, address: Address) -> tuple[tuple[str, TriggerFields], ...]:
         """List the triggers of an automation, by name, in the order of the documents."""
         raise NotImplementedError
 
@@ -150,6 +151,7 @@ class Kind(Protocol, Generic[SpecT]):
     retired: ClassVar[
         Mapping[str, Any]
     ]  # columns of the first table that say a removed row is out of use
+    encrypts: ClassVar[bool]  # whether its columns hold secrets
     keeps_removed: ClassVar[bool]  # whether n8n still has the object after `remove`
 
     # What should be. Pure.

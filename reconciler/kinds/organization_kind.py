@@ -28,6 +28,7 @@ class OrganizationKind(Kind[OrganizationSpec]):
     tables: ClassVar[tuple[str, ...]] = ("organization", "memberships")
     collection: ClassVar[str | None] = "credentials"
     retired: ClassVar[Mapping[str, Any]] = {}
+    encrypts: ClassVar[bool] = False
     keeps_removed: ClassVar[bool] = False
     traits: ClassVar[Traits] = Traits(
         has_object=True,

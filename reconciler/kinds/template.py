@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import Field
 
 from reconciler.diagnostics import Problem
-from reconciler.kinds.workflow_source import WorkflowFile
+from reconciler.kinds.workflow_source import WorkflowFile, written_file
 from reconciler.spec.model import (
     Description,
     Flag,
@@ -156,6 +156,11 @@ class TemplateSpec(Spec):
             if isinstance(url, str) and not url.startswith(("https://", "http://")):
                 message = f"`{name}` is not an http or https address"
                 yield Problem("SPE106", message, (name,))
+
+    @classmethod
+    def written_file(cls, given: Mapping[str, object]) -> WorkflowSource | None:
+        """Tell which workflow file the raw fields name."""
+        return written_file(given)
 
     def workflow_source(self) -> WorkflowSource:
         """Tell where the workflow is."""

@@ -38,6 +38,7 @@ class TemplateKind(Kind[TemplateSpec]):
     tables: ClassVar[tuple[str, ...]] = ("automation_templates",)
     collection: ClassVar[str | None] = None
     retired: ClassVar[Mapping[str, Any]] = {"publishedAt": None}
+    encrypts: ClassVar[bool] = False
     keeps_removed: ClassVar[bool] = False
     traits: ClassVar[Traits] = Traits(has_object=False)
 
@@ -77,6 +78,7 @@ class TemplateKind(Kind[TemplateSpec]):
     def marker(self, object_: Object) -> str | None:
         """There is nothing in n8n."""
         del object_
+        return None
 
     async def create(self, api: Api, address: Address, body: Object) -> Object:
         """There is nothing in n8n."""

@@ -20,6 +20,7 @@ from reconciler.spec.model import (
     Reference,
     Spec,
     Text,
+    name_problem,
 )
 from reconciler.spec.quantity import parse_duration
 from reconciler.spec.secretref import SecretRef, secret_ref_problem
@@ -189,6 +190,13 @@ class TriggerSpec(TriggerFields):
     automation: Name = Field(
         description="Name of the automation it starts", examples=["invoice-intake"]
     )
+
+    @classmethod
+    def written_references(cls, given: Mapping[str, object]) -> Iterator[Reference]:
+        """Yield the automation that the raw fields name."""
+        name = given.get("automation")
+        if isinstance(name, str) and name_problem(name) is None:
+            yield Reference("Automation", name, ("automation",))
 
     def references(self) -> Iterator[Reference]:
         """Yield the automation."""

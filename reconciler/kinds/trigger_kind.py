@@ -39,6 +39,7 @@ class TriggerKind(Kind[TriggerSpec]):
     tables: ClassVar[tuple[str, ...]] = ("workflow_triggers",)
     collection: ClassVar[str | None] = None
     retired: ClassVar[Mapping[str, Any]] = {"isActive": False}
+    encrypts: ClassVar[bool] = True
     keeps_removed: ClassVar[bool] = False
     traits: ClassVar[Traits] = Traits(
         has_object=False,
@@ -107,6 +108,7 @@ class TriggerKind(Kind[TriggerSpec]):
     def marker(self, object_: Object) -> str | None:
         """There is nothing in n8n."""
         del object_
+        return None
 
     async def create(self, api: Api, address: Address, body: Object) -> Object:
         """There is nothing in n8n."""

@@ -34,6 +34,15 @@ class WorkflowFile(Part):
         return WorkflowSource((*path, word), self.file, self.inline)
 
 
+def written_file(given: Mapping[str, object]) -> WorkflowSource | None:
+    """Tell which file a spec's raw fields name as its workflow."""
+    match given.get("workflow"):
+        case {"file": str(file)} if file:
+            return WorkflowSource(("workflow", "file"), file)
+        case _:
+            return None
+
+
 def exactly_one(given: Mapping[str, object], words: tuple[str, ...]) -> Iterator[Problem]:
     """Yield a problem unless *given* has exactly one of *words*."""
     used = [word for word in words if word in given]

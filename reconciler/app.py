@@ -1,0 +1,294 @@
+"""The composition root: settings in, everything wired; the only place that builds adapters.
+
+The command line calls the functions and the `Session` below; nothing else
+knows both PostgreSQL and n8n by name.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cuid2 import Cuid
+
+from reconciler.clock import SystemClock
+from reconciler.engine.apply import Applier, Listener
+from reconciler.engine.compile import Compiled, compile_specs
+from reconciler.engine.facts import SpecFacts
+from reconciler.engine.ledger import StoreLedger
+from reconciler.engine.observe import Observer, Reading, bind
+from reconciler.engine.outcome import Report, State
+from reconciler.engine.safe import Safe
+from reconciler.errors import ConfigError
+from reconciler.kinds.models import MODELS
+from reconciler.kinds.registry import KINDS
+from reconciler.n8n.client import Limits, N8n
+from reconciler.n8n.instance import taken_paths
+from reconciler.plan.artifact import digest
+from reconciler.plan.change import Plan
+from reconciler.plan.guard import Policy, guard
+from reconciler.plan.planner import PlanOptions, make_plan
+from reconciler.plan.state import World
+from reconciler.plan.traits import Traits
+from reconciler.settings import Settings
+from reconciler.source.load import load
+from reconciler.spec.link import Loaded
+from reconciler.store.database import Database
+from reconciler.store.inventory import Inventory
+from reconciler.store.keys import KeyStore, StoredKey
+from reconciler.store.lock import WriterLock
+from reconciler.store.operations import Operations
+from reconciler.store.rows import Rows
+from reconciler.vault.data_keys import DataKeys, WrappedKey
+from reconciler.vault.keyring import Keyring
+from reconciler.vault.secrets import SecretSources
+from reconciler.vault.standins import read_standins
+from reconciler.workflow.catalog import shipped_catalog
+
+TRAITS: Mapping[str, Traits] = {name: kind.traits for name, kind in KINDS.items()}
+STANDINS = "dev.env"
+_CUID = Cuid(length=24)
+
+
+def new_id() -> str:
+    """Make an id for a row: random, unguessable, safe to publish to one caller."""
+    return _CUID.generate()
+
+
+def load_specs(root: Path) -> Loaded:
+    """Read and check all spec files below *root*; a missing root is a ConfigError."""
+    if not root.is_dir():
+        message = f"there is no spec folder {root}"
+        raise ConfigError(message, hint="`reconciler init` makes one; --specs names another")
+    return load(root, MODELS)
+
+
+def check(loaded: Loaded, settings: Settings) -> Compiled:
+    """Check the specs as far as that is possible without any server."""
+    facts = SpecFacts(loaded=loaded, catalog=shipped_catalog(), public_url=settings.public_url)
+    return compile_specs(loaded.resources, facts, KINDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan, and the world that it was made from."""
+
+    plan: Plan
+    world: World
+    compiled: Compiled
+    reading: Reading
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """PostgreSQL, n8n and the vault, open for one command."""
+
+    settings: Settings
+    database: Database
+    api: N8n | None
+    safe: Safe
+    environ: Mapping[str, str]
+    clock: SystemClock = field(default_factory=SystemClock)
+
+    def ledger(self, operation: str | None = None) -> StoreLedger:
+        """Give the engine its view of PostgreSQL, bound to *operation* for writing."""
+        return StoreLedger(
+            Inventory(self.database, new_id=new_id),
+            Rows(self.database, new_id=new_id),
+            Operations(self.database),
+            self.clock,
+            operation,
+        )
+
+    async def observe(self) -> Reading:
+        """Read PostgreSQL and n8n."""
+        return await Observer(kinds=KINDS, api=self.api, ledger=self.ledger()).read()
+
+    async def compile(self, loaded: Loaded, reading: Reading) -> Compiled:
+        """Build what the specs ask for, with secrets as fingerprints."""
+        await self.safe.read(self._sources(), loaded.resources)
+        ours = {e.object_id for e in reading.recorded.values() if e.object_id}
+        taken = taken_paths(reading.objects.get("workflows", ()), ours)
+        facts = SpecFacts(
+            loaded=loaded,
+            catalog=shipped_catalog(),
+            public_url=self.settings.public_url,
+            secrets=self.safe.facts(),
+            taken_by={"": frozenset(taken)},
+        )
+        return compile_specs(loaded.resources, facts, KINDS)
+
+    async def plan(
+        self, loaded: Loaded, options: PlanOptions, policy: Policy, also: frozenset[str]
+    ) -> Planned:
+        """Observe, compile and plan; writes nothing at all."""
+        reading = await self.observe()
+        await self.safe.open_known(reading.recorded)
+        compiled = await self.compile(loaded, reading)
+        homes = frozenset(r.address.organization for r in loaded.resources)
+        world = bind(
+            reading,
+            compiled.desired,
+            KINDS,
+            readers=self.safe.reader,
+            organizations=homes | loaded.organizations | also,
+        )
+        plan = guard(make_plan(world, TRAITS, options), world, policy)
+        return Planned(plan=plan, world=world, compiled=compiled, reading=reading)
+
+    async def carry_out(self, planned: Planned, held: Any, listen: Listener) -> Report:  # noqa: ANN401
+        """Apply a plan under the lock that is *held*, and keep a record of it."""
+        operations = Operations(self.database)
+        plan = planned.plan
+        operation = await operations.begin(
+            id=new_id(),
+            kind="apply",
+            actor=actor(),
+            host=socket.gethostname(),
+            git_revision=plan.revision,
+            plan_digest=digest(plan),
+            organizations=sorted(plan.scope.organizations),
+        )
+
+        async def still_ours() -> None:
+            held.check()
+
+        applier = Applier(
+            kinds=KINDS,
+            api=self.api,
+            ledger=self.ledger(operation),
+            secrets=self.safe,
+            new_id=new_id,
+            still_ours=still_ours,
+            revision=plan.revision,
+            label=f"reconciler {plan.revision or 'apply'}",
+            concurrency=self.settings.concurrency,
+        )
+        report = await applier.apply(plan, planned.world, listen)
+        summary: dict[str, Any] = {state.value: report.count(state) for state in State}
+        await operations.finish(operation, _outcome(report), summary)
+        return report
+
+    def lock(self, operation: str) -> WriterLock:
+        """Make the lock that lets one writer in at a time."""
+        return WriterLock(
+            self.database,
+            actor=actor(),
+            host=socket.gethostname(),
+            process_id=os.getpid(),
+            operation=operation,
+        )
+
+    def _sources(self) -> SecretSources:
+        settings = self.settings
+        private = [settings.state, *_given(settings.encryption_key_file, settings.n8n_api_key_file)]
+        folders = [Path.cwd(), settings.specs, Path("/run/secrets")]
+        return SecretSources(self.environ, folders, private)
+
+
+def actor() -> str:
+    """Tell who runs this process."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in containers
+        return f"uid {os.getuid()}"
+
+
+@asynccontextmanager
+async def open_session(
+    settings: Settings, *, needs_n8n: bool = True, needs_key: bool = False
+) -> AsyncIterator[Session]:
+    """Connect to what the settings name; raises ConfigError or UnreachableError."""
+    keyring = _keyring(settings)
+    if keyring is None and needs_key:
+        message = "ENCRYPTION_KEY is not set"
+        raise ConfigError(message, hint="set ENCRYPTION_KEY or ENCRYPTION_KEY_FILE")
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings))
+        api: N8n | None = None
+        if needs_n8n:
+            api = await stack.enter_async_context(_n8n(settings))
+        environ = {**read_standins(settings.state / STANDINS), **os.environ}
+        yield Session(
+            settings=settings,
+            database=database,
+            api=api,
+            safe=Safe(keyring=keyring, data_keys=_VaultKeys(KeyStore(database))),
+            environ=environ,
+        )
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """Connect to PostgreSQL and check that its schema is ours."""
+    if settings.database_url is None:
+        message = "no database is configured"
+        raise ConfigError(message, hint="run `reconciler up`, or set DATABASE_URL")
+    url = settings.database_url.get_secret_value()
+    async with Database(url, pool_size=max(4, settings.concurrency)) as database:
+        await database.ready()
+        yield database
+
+
+def _n8n(settings: Settings) -> N8n:
+    if settings.n8n_url is None or settings.n8n_api_key is None:
+        missing = "N8N_URL" if settings.n8n_url is None else "N8N_API_KEY"
+        message = f"no n8n is configured: {missing} is not set"
+        raise ConfigError(message, hint="run `reconciler up`, or set N8N_URL and N8N_API_KEY")
+    return N8n(
+        settings.n8n_url,
+        settings.n8n_api_key.get_secret_value(),
+        limits=Limits(
+            read=settings.n8n_timeout,
+            total=settings.n8n_timeout * 3,
+            concurrency=settings.concurrency,
+        ),
+    )
+
+
+def _keyring(settings: Settings) -> Keyring | None:
+    if settings.encryption_key is None:
+        return None
+    old = settings.encryption_keys_old
+    return Keyring.parse(
+        settings.encryption_key.get_secret_value(), old.get_secret_value() if old else ""
+    )
+
+
+class _VaultKeys(DataKeys):
+    """The vault's port on the store's table."""
+
+    def __init__(self, keys: KeyStore) -> None:
+        self._keys = keys
+
+    async def load(self, organization: str) -> list[WrappedKey]:
+        stored = await self._keys.load(organization)
+        return [
+            WrappedKey(id=k.id, organization=k.organization, wrapped=k.wrapped, active=k.active)
+            for k in stored
+        ]
+
+    async def save(self, key: WrappedKey) -> None:
+        await self._keys.save(
+            StoredKey(
+                id=key.id, organization=key.organization, wrapped=key.wrapped, active=key.active
+            )
+        )
+
+
+def _given(*paths: Path | None) -> list[Path]:
+    return [path for path in paths if path is not None]
+
+
+def _outcome(report: Report) -> str:
+    if report.interrupted:
+        return "interrupted"
+    if report.count(State.FAILED) or report.stopped:
+        return "partly" if report.count(State.APPLIED) else "failed"
+    return "done"

@@ -1,0 +1,100 @@
+"""Options that several commands share, and the settings they lead to."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from reconciler.resource.address import Address
+
+F = TypeVar("F", bound=Callable[..., Any])
+FLAGS = ("specs", "database_url", "n8n_url", "concurrency")
+
+
+def output_option(command: F) -> F:
+    """Add -o/--output."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="json: exactly one document on stdout.",
+    )(command)
+
+
+def specs_option(command: F) -> F:
+    """Add --specs."""
+    return click.option(
+        "--specs",
+        type=click.Path(path_type=Path),
+        help="The folder with the spec files [default: specs].",
+    )(command)
+
+
+def server_options(command: F) -> F:
+    """Add --database-url and --n8n-url."""
+    database = click.option("--database-url", help="PostgreSQL [env: DATABASE_URL].")
+    n8n = click.option("--n8n-url", help="n8n [env: N8N_URL; its key: N8N_API_KEY].")
+    return database(n8n(command))
+
+
+def scope_options(command: F) -> F:
+    """Add --target, --prune, --allow-remove and --organization."""
+    options = (
+        click.option(
+            "--target",
+            "targets",
+            multiple=True,
+            metavar="ADDRESS",
+            help="Only this resource and what it needs; may be repeated.",
+        ),
+        click.option("--prune", is_flag=True, help="Remove what is no longer declared."),
+        click.option(
+            "--allow-remove",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Let --prune remove up to N resources.",
+        ),
+        click.option(
+            "--organization",
+            "organizations",
+            multiple=True,
+            metavar="NAME",
+            help="Take this organization into the scope though it has no specs here.",
+        ),
+    )
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def settings_from(given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Settings, imported late
+    """Put the settings together from the flags in *given* and everything below them."""
+    from dataclasses import asdict  # noqa: PLC0415 - keeps --help quick
+
+    from reconciler.embedded.running import read_running  # noqa: PLC0415
+    from reconciler.settings import STATE_FOLDER, load_settings  # noqa: PLC0415
+
+    flags = {name: given.get(name) for name in FLAGS}
+    state = Path(STATE_FOLDER)
+    found = read_running(state)
+    running = {} if found is None else asdict(found)
+    known = {k: running[k] for k in ("database_url", "n8n_url", "n8n_api_key") if running.get(k)}
+    key_file = state / "encryption.key"
+    if key_file.is_file():
+        known["encryption_key_file"] = key_file
+    return load_settings(flags, known)
+
+
+def addresses(texts: tuple[str, ...]) -> frozenset[Address] | None:
+    """Read addresses from the command line; raises UsageError."""
+    found = set()
+    for text in texts:
+        try:
+            found.add(Address.parse(text))
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return frozenset(found) or None

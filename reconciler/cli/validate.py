@@ -1,0 +1,62 @@
+"""`reconciler validate`: check the spec files, offline."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from reconciler import app
+from reconciler.cli.options import settings_from, specs_option
+from reconciler.cli.output import painter, result, say, wants_color
+from reconciler.errors import ExitCode
+
+FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
+
+
+@click.command()
+@specs_option
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    help="How to print findings; github is chosen by itself in GitHub Actions.",
+)
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), help="Same as --format.")
+@click.option("--strict", is_flag=True, help="Warnings are errors, too.")
+def validate(
+    specs: Path | None, format_: str | None, output: str | None, *, strict: bool
+) -> int:
+    """Check the spec files: syntax, fields, references, workflows. Needs no server."""
+    import sys  # noqa: PLC0415
+
+    from reconciler.spec import report  # noqa: PLC0415
+
+    settings = settings_from({"specs": specs})
+    loaded = app.load_specs(settings.specs)
+    compiled = app.check(loaded, settings)
+    findings = compiled.diagnostics
+    chosen = format_ or output or ("github" if os.environ.get("GITHUB_ACTIONS") else "text")
+    if findings or chosen != "text":
+        colour = chosen == "text" and wants_color(sys.stdout)
+        result(report.render(findings, loaded.texts, chosen, colour=colour).rstrip("\n"))
+    errors = sum(d.is_error for d in findings)
+    warnings = len(findings) - errors
+    failed = errors or (strict and warnings)
+    if chosen == "text":
+        count = f"{loaded.documents} documents in {loaded.files} files"
+        if failed:
+            say(painter(sys.stderr)("error", f"{count}: {_count(errors, warnings)}"))
+        else:
+            result(f"{count} are valid" + (f", {_count(0, warnings)}" if warnings else ""))
+    return ExitCode.INVALID_SPECS if failed else ExitCode.OK
+
+
+def _count(errors: int, warnings: int) -> str:
+    parts = []
+    if errors:
+        parts.append(f"{errors} error{'s' if errors != 1 else ''}")
+    if warnings:
+        parts.append(f"{warnings} warning{'s' if warnings != 1 else ''}")
+    return ", ".join(parts) or "no findings"

@@ -1,0 +1,134 @@
+"""What the kinds may look at while they build payloads: everything is read before, nothing after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from reconciler.kinds.automation import AutomationSpec
+from reconciler.kinds.kind import Facts
+from reconciler.kinds.organization import OrganizationSpec, Role
+from reconciler.kinds.template import TemplateSpec
+from reconciler.kinds.trigger import TriggerFields, TriggerSpec
+from reconciler.resource.address import Address
+from reconciler.resource.payload import Json, Sealed
+from reconciler.spec.link import Loaded, Resource, Workflow
+from reconciler.spec.model import Spec
+from reconciler.spec.secretref import SecretRef
+from reconciler.workflow.catalog import NodeCatalog
+from reconciler.workflow.finding import Finding
+from reconciler.workflow.parameters import fill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretFacts:
+    """Which secrets could be read here, by fingerprint only."""
+
+    fingerprint: Callable[[Address, str, SecretRef], str | None] = lambda *_: None
+    missing: Callable[[SecretRef], str | None] = lambda _: None
+    entry: Callable[[str], str | None] = lambda _: None
+
+
+@dataclass(slots=True, kw_only=True)
+class SpecFacts(Facts):
+    """The facts of one loaded spec folder."""
+
+    loaded: Loaded
+    catalog: NodeCatalog
+    public_url: str
+    secrets: SecretFacts = field(default_factory=SecretFacts)
+    taken_by: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    filled: dict[Address, tuple[Finding, ...]] = field(default_factory=dict)
+    _by_address: dict[Address, Resource] = field(default_factory=dict)
+    _triggers: dict[Address, list[tuple[str, TriggerFields]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Index the resources once."""
+        self._by_address = {r.address: r for r in self.loaded.resources}
+        self._triggers = _triggers(self.loaded.resources)
+
+    def seal(self, address: Address, field: str, reference: SecretRef) -> Sealed:
+        """Name the secret behind *reference*; its fingerprint is None when it can't be read here."""
+        return Sealed(secret_name(reference), self.secrets.fingerprint(address, field, reference))
+
+    def missing(self, reference: SecretRef) -> str | None:
+        """Say why the secret can't be read here, if so."""
+        return self.secrets.missing(reference)
+
+    def entry_secret(self, organization: str) -> Sealed:
+        """Name the secret that n8n's managed entries of *organization* ask for."""
+        return Sealed(ENTRY_SECRET, self.secrets.entry(organization))
+
+    def workflow(self, address: Address) -> Json:
+        """Give the workflow document of *address*: its file, inline or its filled template."""
+        resource = self._by_address[address]
+        spec = resource.spec
+        if isinstance(spec, AutomationSpec) and spec.workflow.template is not None:
+            return self._from_template(address, spec, spec.workflow.template)
+        return resource.workflow.document if resource.workflow else None
+
+    def _from_template(self, address: Address, spec: AutomationSpec, name: str) -> Json:
+        template = self._by_address.get(Address(address.organization, "Template", name))
+        if template is None or template.workflow is None:
+            return None
+        given = cast("TemplateSpec", template.spec).parameter_values(spec.workflow.parameters)
+        values = cast("Mapping[str, Json]", given)
+        document, self.filled[address] = fill(template.workflow.document, values)
+        return document
+
+    def source(self, address: Address) -> Workflow | None:
+        """Tell where the workflow of *address* is written, for placing findings."""
+        resource = self._by_address[address]
+        if resource.workflow is not None or not isinstance(resource.spec, AutomationSpec):
+            return resource.workflow
+        name = resource.spec.workflow.template or ""
+        template = self._by_address.get(Address(address.organization, "Template", name))
+        return template.workflow if template else None
+
+    def taken(self, address: Address) -> frozenset[tuple[str, str]]:
+        """Tell the webhooks (method, path) that others than *address* have in n8n."""
+        return self.taken_by.get(str(address), self.taken_by.get("", frozenset()))
+
+    def administrator(self, organization: str) -> str | None:
+        """Tell the e-mail address of the organization's first administrator."""
+        home = self._by_address.get(Address(organization, "Organization", organization))
+        members = cast("OrganizationSpec", home.spec).members if home else ()
+        return next((m.email for m in members if m.role is Role.ADMIN), None)
+
+    def spec(self, address: Address) -> Spec | None:
+        """Look up the spec of another resource of the same organization."""
+        found = self._by_address.get(address)
+        return found.spec if found else None
+
+    def triggers(self, address: Address) -> tuple[tuple[str, TriggerFields], ...]:
+        """List the triggers of an automation: its own in order, then separate documents."""
+        return tuple(self._triggers.get(address, ()))
+
+
+ENTRY_SECRET = "entry secret"  # noqa: S105 - the name of a secret, not a secret
+
+
+def secret_name(reference: SecretRef) -> str:
+    """Write what a secret is called in plans and records."""
+    if reference.env is not None:
+        return f"env {reference.env}"
+    return f"file {reference.file}" if reference.file is not None else "age value"
+
+
+def _triggers(
+    resources: Iterable[Resource],
+) -> dict[Address, list[tuple[str, TriggerFields]]]:
+    found: dict[Address, list[tuple[str, TriggerFields]]] = {}
+    apart: dict[Address, list[tuple[str, TriggerFields]]] = {}
+    for resource in resources:
+        spec, home = resource.spec, resource.address.organization
+        if isinstance(spec, AutomationSpec):
+            own = [(trigger.name, trigger) for trigger in spec.triggers]
+            found.setdefault(resource.address, []).extend(own)
+        elif isinstance(spec, TriggerSpec) and "." not in resource.address.name:
+            automation = Address(home, "Automation", spec.automation)
+            apart.setdefault(automation, []).append((resource.address.name, spec))
+    for automation, triggers in apart.items():
+        found.setdefault(automation, []).extend(triggers)
+    return found
