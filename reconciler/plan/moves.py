@@ -18,7 +18,8 @@ def settle_moves(world: World) -> dict[Address, Address]:
     """Tell which new address takes over the record of which old one.
 
     A move is void when there is no such record (it was done before), when the
-    new address has a record that stays, or when the old one is still declared.
+    new address has a record that stays, when the old one is still declared, or
+    when two resources would swap names (nothing tells a swap done from one to do).
     In a chain (b -> c, a -> b) the record of b makes room for that of a.
     """
     moves: dict[Address, Address] = {}
@@ -30,9 +31,6 @@ def settle_moves(world: World) -> dict[Address, Address]:
             moves[new] = old
     while void := [new for new in moves if not _holds(new, moves, world)]:
         for new in void:
-            del moves[new]
-    for new in sorted(moves):
-        if _turns_back(new, moves):
             del moves[new]
     return moves
 
@@ -74,7 +72,7 @@ def _alike(new: Address, old: Address) -> bool:
 def _holds(new: Address, moves: Mapping[Address, Address], world: World) -> bool:
     room = new not in world.recorded or new in moves.values()
     free = moves[new] not in world.desired or moves[new] in moves
-    return room and free
+    return room and free and not _turns_back(new, moves)
 
 
 def _turns_back(start: Address, moves: Mapping[Address, Address]) -> bool:
