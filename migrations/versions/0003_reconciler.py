@@ -31,7 +31,7 @@ TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
         row_id text NOT NULL,
         object_id text,
         deposed text[] NOT NULL DEFAULT '{{}}',
-        payload json NOT NULL DEFAULT '{{}}',
+        payload json NOT NULL,
         digest text,
         attempted json,
         stamp_version text,

@@ -1,7 +1,7 @@
 """The rows of the seed's tables by id, for the kinds: read some columns, write some columns.
 
-People appear by e-mail: `createdBy` of an automation, `user` of a credential,
-the members of an organization. Not here: what the columns mean.
+People appear by e-mail, in lower case: `createdBy` of an automation, `user` of
+a credential, the members of an organization. Not here: what the columns mean.
 """
 
 from __future__ import annotations

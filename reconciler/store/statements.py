@@ -44,7 +44,7 @@ def select_by_ids(table: str, columns: tuple[str, ...]) -> bytes:
 
 def _selected(shape: Shape, column: str) -> sql.Composable:
     if column in shape.people:
-        return sql.Identifier(f"u_{column}", "email")
+        return sql.SQL("lower({})").format(sql.Identifier(f"u_{column}", "email"))
     return sql.Identifier("t", column)
 
 
@@ -137,7 +137,7 @@ def insert_user(stamps: tuple[str, ...]) -> bytes:
 SELECT_USER = sql.SQL("SELECT {}").format(user_id("email")).as_bytes()
 
 SELECT_MEMBERS = b"""
-SELECT m.organization_id, u.email, m.role
+SELECT m.organization_id, lower(u.email), m.role
 FROM reconciler.memberships AS m JOIN public.users AS u ON u.id = m.user_id
 WHERE m.organization_id = ANY(%(ids)s)
 ORDER BY u.email

@@ -47,7 +47,7 @@ resources = Table(
     required("row_id"),
     *optional("object_id"),
     texts("deposed"),
-    Column("payload", JSON, nullable=False, server_default=text("'{}'")),
+    Column("payload", JSON, nullable=False),
     *optional("digest"),
     Column("attempted", JSON),
     *optional("stamp_version", "stamp_published", "stamp_updated_at", "revision"),
