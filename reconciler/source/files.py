@@ -33,6 +33,7 @@ class Tree:
 
     files: tuple[SpecFile, ...]
     diagnostics: tuple[Diagnostic, ...]
+    unread: tuple[str, ...] = ()  # relative paths of what was refused
 
 
 class _Refused(Exception):
@@ -46,6 +47,7 @@ def read_specs(root: Path) -> Tree:
     shown_root = shown(root)
     found: list[Diagnostic] = []
     files: list[SpecFile] = []
+    unread: list[str] = []
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "is not there"
         message = f"the spec root {what}"
@@ -61,6 +63,7 @@ def read_specs(root: Path) -> Tree:
             text = _read(root / relative, real_root, MAX_FILE)
         except _Refused as error:
             found.append(_error(error.code, error.message, Mark(path, error.line), error.hint))
+            unread.append(relative)
             continue
         total += len(text)
         if total > MAX_TOTAL:
@@ -68,7 +71,7 @@ def read_specs(root: Path) -> Tree:
             found.append(_error("FIL105", message, Mark(path)))
             break
         files.append(SpecFile(path=path, relative=relative, text=text))
-    return Tree(tuple(files), tuple(found))
+    return Tree(tuple(files), tuple(found), tuple(unread))
 
 
 def shown(path: Path) -> str:

@@ -13,6 +13,6 @@ from reconciler.spec.load import link, read
 def load(root: Path, models: Models) -> Loaded:
     """Read everything below *root*; what is wrong is in the result, nothing is raised."""
     tree = read_specs(root)
-    first = read(tree.files, models)
+    first = read(tree.files, models, tree.unread)
     loaded = link(first, read_workflows(root, first.wanted))
     return replace(loaded, diagnostics=tidy([*tree.diagnostics, *loaded.diagnostics]))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reconciler.diagnostics import Diagnostic, Mark, Problem, Severity
 from reconciler.resource.address import Address
-from reconciler.spec.document import Document
-from reconciler.spec.link import Resource
+from reconciler.spec.document import Document, Lost
+from reconciler.spec.link import Broken, Resource, place
 from reconciler.spec.model import Path, Reference, Spec
 from reconciler.spec.problems import did_you_mean
 
 
-def check_documents(documents: Iterable[Document]) -> Iterator[Diagnostic]:
-    """Find addresses used twice, names that differ in case only, and wrong movedFrom."""
+def check_documents(documents: Iterable[Document], lost: Sequence[Lost]) -> Iterator[Diagnostic]:
+    """Find addresses used twice, names that differ in case only, wrong moves, missing tenants."""
     documents = list(documents)
     first: dict[Address, Document] = {}
     lower: dict[tuple[str, str, str], Document] = {}
@@ -34,7 +34,7 @@ def check_documents(documents: Iterable[Document]) -> Iterator[Diagnostic]:
         first.setdefault(address, document)
         lower.setdefault(folded, document)
     yield from _moves(documents, first)
-    yield from _tenants(documents)
+    yield from _tenants(documents, lost)
 
 
 def _moves(documents: list[Document], known: Mapping[Address, Document]) -> Iterator[Diagnostic]:
@@ -55,12 +55,12 @@ def _moves(documents: list[Document], known: Mapping[Address, Document]) -> Iter
         claimed.setdefault(old, document)
 
 
-def _tenants(documents: list[Document]) -> Iterator[Diagnostic]:
+def _tenants(documents: list[Document], lost: Sequence[Lost]) -> Iterator[Diagnostic]:
     tenants = {document.name for document in documents if document.kind == "Organization"}
     missed: set[str] = set()
     for document in documents:
         name = document.organization
-        if name in tenants or name in missed:
+        if name in tenants or name in missed or any(item.may_be(name, name) for item in lost):
             continue
         missed.add(name)  # once for each organization, at its first document
         message = f'there is no Organization document called "{name}"'
@@ -70,21 +70,36 @@ def _tenants(documents: list[Document]) -> Iterator[Diagnostic]:
 
 
 def check_references(
-    resources: Iterable[Resource], documents: Iterable[Document]
+    resources: Sequence[Resource],
+    broken: Sequence[Broken],
+    documents: Iterable[Document],
+    lost: Sequence[Lost],
 ) -> Iterator[Diagnostic]:
-    """Find names that lead to nothing, and what does not fit the document they lead to."""
-    resources = list(resources)
-    specs = {item.address: item.spec for item in resources}
+    """Find names that lead to nothing; silent about names that a *lost* document may have."""
     names: dict[tuple[str, str], set[str]] = defaultdict(set)
     for document in documents:
         names[document.organization, document.kind].add(document.name)
+    referring = [(item.document, item.references) for item in broken]
+    referring += [
+        (item.document, tuple(item.spec.references()))
+        for item in resources
+        if item.prefix == ("spec",)  # what is inside a document refers to it by itself
+    ]
+    for document, references in referring:
+        own = document.organization
+        for reference in references:
+            known = names[own, reference.kind]
+            if reference.name in known or any(x.may_be(own, reference.name) for x in lost):
+                continue
+            yield place(document, ("spec",), _nowhere(reference, own, known))
+    yield from _misfits(resources)
+
+
+def _misfits(resources: Sequence[Resource]) -> Iterator[Diagnostic]:
+    """Find what does not fit the document that it refers to."""
+    specs = {item.address: item.spec for item in resources}
     for resource in resources:
         own = resource.address.organization
-        is_child = resource.prefix != ("spec",)
-        for reference in () if is_child else resource.spec.references():
-            known = names[own, reference.kind]
-            if reference.name not in known:
-                yield resource.diagnose(_nowhere(reference, own, known))
 
         def look_up(reference: Reference, own: str = own) -> Spec | None:
             return specs.get(Address(own, reference.kind, reference.name))

@@ -29,8 +29,25 @@ class SpecFile:
     @property
     def organization(self) -> str | None:
         """The organization whose folder this file lies in, if any."""
-        parts = self.relative.split("/")
-        return parts[1] if len(parts) > 2 and parts[0] == ORGANIZATIONS else None
+        return folder_of(self.relative)
+
+
+def folder_of(relative: str) -> str | None:
+    """Tell the organization whose folder the file at *relative* lies in, if any."""
+    parts = relative.split("/")
+    return parts[1] if len(parts) > 2 and parts[0] == ORGANIZATIONS else None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A document that could not be read far enough to be known; None: anything at all."""
+
+    organization: str | None
+    name: str | None = None
+
+    def may_be(self, organization: str, name: str) -> bool:
+        """Whether the lost document may have been the one called *name*."""
+        return self.organization in {None, organization} and self.name in {None, name}
 
 
 class Metadata(Part):

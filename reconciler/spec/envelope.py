@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from reconciler.diagnostics import Diagnostic, Problem, Severity
 from reconciler.spec import place as places
-from reconciler.spec.document import API_VERSION, Document, Envelope, SpecFile
+from reconciler.spec.document import API_VERSION, Document, Envelope, Lost, SpecFile
 from reconciler.spec.link import UNNAMED
 from reconciler.spec.model import Path, name_problem
 from reconciler.spec.parse import ParsedDocument, parse
@@ -20,9 +20,10 @@ from reconciler.spec.secrets import find_token
 
 def read_documents(
     file: SpecFile, kinds: frozenset[str]
-) -> tuple[list[Document], list[Diagnostic]]:
-    """Read every document of *file*; one whose outside is too broken is only reported."""
+) -> tuple[list[Document], list[Lost], list[Diagnostic]]:
+    """Read every document of *file*; one whose outside is too broken is lost."""
     parsed, found = parse(file.text, file.path)
+    lost = [] if parsed or not found else [Lost(file.organization)]
     found += _plain_secrets(file)
     documents = []
     for item in parsed:
@@ -35,7 +36,18 @@ def read_documents(
             )
         if document is not None:
             documents.append(document)
-    return documents, found
+        else:
+            lost.append(_lost(item.value, file))
+    return documents, lost, found
+
+
+def _lost(value: object, file: SpecFile) -> Lost:
+    metadata = value if isinstance(value, Mapping) else {}
+    organization, name = _metadata(metadata, "organization"), _metadata(metadata, "name")
+    return Lost(
+        organization if isinstance(organization, str) else file.organization,
+        name if isinstance(name, str) else None,
+    )
 
 
 def _document(

@@ -18,7 +18,7 @@ from reconciler.resource.address import Address
 from reconciler.resource.payload import Json
 from reconciler.spec.document import Document
 from reconciler.spec.jsonmarks import locate
-from reconciler.spec.model import Path, Spec
+from reconciler.spec.model import Path, Reference, Spec, WorkflowSource
 from reconciler.spec.problems import problems
 
 UNNAMED: Final = "this looks like a secret in plain text"  # where no field says which
@@ -134,11 +134,21 @@ class Loaded:
         return self.index.get(address)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """A document that is wrong on its own; what it names is checked all the same."""
+
+    document: Document
+    references: tuple[Reference, ...]
+    source: WorkflowSource | None
+
+
 def model_resources(
     documents: Iterable[Document], models: Models
-) -> tuple[list[Resource], list[Diagnostic]]:
+) -> tuple[list[Resource], list[Broken], list[Diagnostic]]:
     """Check each document against its kind's model; sugar becomes resources of its own."""
     resources: list[Resource] = []
+    broken: list[Broken] = []
     found: list[Diagnostic] = []
     for document in documents:
         model = models[document.kind]
@@ -146,6 +156,9 @@ def model_resources(
             spec = model.model_validate(document.spec)
         except ValidationError as error:
             found += [place(document, ("spec",), item) for item in problems(error, model)]
+            names = tuple(model.written_references(document.spec))
+            source = model.written_file(document.spec)
+            broken.append(Broken(document=document, references=names, source=source))
             continue
         address = document.address
         resource = Resource(address=address, spec=spec, document=document)
@@ -160,7 +173,7 @@ def model_resources(
             )
             for child in spec.children(document.name)
         ]
-    return resources, found
+    return resources, broken, found
 
 
 def place(document: Document, prefix: Path, problem: Problem) -> Diagnostic:

@@ -111,6 +111,18 @@ class Spec(Part):
 
     meaning: ClassVar[str] = ""
 
+    @classmethod
+    def written_references(cls, given: Mapping[str, object]) -> Iterator[Reference]:
+        """Yield the names of other documents in the raw fields, whatever their other faults."""
+        del given
+        yield from ()
+
+    @classmethod
+    def written_file(cls, given: Mapping[str, object]) -> WorkflowSource | None:
+        """Tell which workflow file the raw fields name, if they do."""
+        del given
+        return None
+
     def references(self) -> Iterator[Reference]:
         """Yield the names of other documents in this one."""
         yield from ()

@@ -176,8 +176,8 @@ def _unknown(path: Path, value: object, model: type[BaseModel]) -> Problem:
     name = str(path[-1])
     if is_secret_name(name) and isinstance(value, str | int):
         message = f"`{name}` holds a secret in plain text"
-        hint = "secrets are never written here: use secretRef: {env: NAME_OF_A_VARIABLE}"
-        return Problem("CRE101", message, path, hint, at="key")
+        reference = "secrets are never written here: use secretRef: {env: NAME_OF_A_VARIABLE}"
+        return Problem("CRE101", message, path, reference, at="key")
     known = _known_at(model, path[:-1])
     # A misspelt source may be followed by the secret itself: CRE hides it from excerpts.
     code = "CRE106" if "secretRef" in path[:-1] else "SPE102"
