@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Final, TypeAlias
 from pydantic import Field, WrapValidator
 
 from reconciler.diagnostics import Problem
-from reconciler.spec.model import Email, Lifecycle, Part, Spec, Text, Title, refuse
+from reconciler.spec.model import Email, Lifecycle, Part, Spec, Text, Title, TypeName, refuse
 from reconciler.spec.scalar import as_written, plain
 from reconciler.spec.secretref import SecretRef, secret_ref_problem
 from reconciler.spec.secrets import find_token, is_secret_name, looks_random
@@ -94,9 +94,7 @@ class Existing(Part):
     id: Annotated[Text, Field(min_length=1, max_length=64)] | None = Field(
         default=None, description="Its id in n8n, where names are not unique"
     )
-    type: Annotated[Text, Field(min_length=1, max_length=128)] = Field(
-        description="Its n8n credential type", examples=["gmailOAuth2"]
-    )
+    type: TypeName = Field(description="Its n8n credential type", examples=["gmailOAuth2"])
 
     @classmethod
     def rules(cls, given: Mapping[str, object]) -> Iterator[Problem]:
@@ -130,7 +128,7 @@ class CredentialSpec(Spec):
     title: Title | None = Field(
         default=None, description="Name that people read; the document's name if left out"
     )
-    n8n_type: Annotated[Text, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")] | None = Field(
+    n8n_type: TypeName | None = Field(
         default=None,
         alias="n8nType",
         description="n8n's credential type; follows from the provider if left out",

@@ -14,6 +14,7 @@ from reconciler.diagnostics import Problem
 from reconciler.spec.model import (
     Duration,
     Flag,
+    HeaderName,
     JsonObject,
     Name,
     Part,
@@ -87,7 +88,7 @@ class Auth(Part):
     secrets: tuple[LiveSecret, ...] = Field(
         default=(), max_length=4, description="Several live secrets, instead of secretRef"
     )
-    header: Annotated[Text, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = Field(
+    header: HeaderName | None = Field(
         default=None,
         description="Header of the signature, for hmac-sha256",
         examples=["X-Signature"],

@@ -87,7 +87,9 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "CRE102": "The name of an environment variable has the wrong form.",
         "CRE103": "An age-encrypted value has the wrong form.",
         "CRE104": "An age-encrypted value cannot be decrypted by this version.",
-        "CRE106": "A reference to a secret has an unknown field.",
         "CRE105": "A template parameter would hold a secret.",
+        "CRE106": "A reference to a secret has an unknown field.",
+        # Formatting
+        "FMT101": "A file cannot be formatted without changing what it says.",
     }
 )

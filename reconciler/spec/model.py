@@ -37,6 +37,8 @@ from reconciler.spec.scalar import as_written, plain
 Path: TypeAlias = tuple[str | int, ...]
 
 NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+HEADER_PATTERN: Final = r"^[A-Za-z0-9-]{1,64}$"
+TYPE_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9]{0,127}$"  # of n8n credential types
 _NAME: Final = re.compile(NAME_PATTERN[1:-1])
 MAX_TITLE: Final = 128  # n8n refuses longer workflow names
 MAX_TEXT: Final = 10_000  # a description, not a book
@@ -212,6 +214,16 @@ Name = Annotated[Text, _text_check(name_problem), WithJsonSchema({
 Email = Annotated[Text, _text_check(_email_problem), WithJsonSchema({
     "type": "string", "pattern": quantity.EMAIL_PATTERN,
 })]  # fmt: skip
+HeaderName = Annotated[
+    Text,
+    Field(pattern=HEADER_PATTERN),
+    WithJsonSchema({"type": "string", "pattern": HEADER_PATTERN}),
+]
+TypeName = Annotated[
+    Text,
+    Field(pattern=TYPE_PATTERN),
+    WithJsonSchema({"type": "string", "pattern": TYPE_PATTERN}),
+]
 Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Strict()]
 Tags = Annotated[
