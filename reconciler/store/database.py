@@ -8,8 +8,9 @@ command; it describes the tables (`reconciler.store.tables`) and migrates them
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -25,6 +26,10 @@ from reconciler.store.url import Target, parse_url
 from reconciler.store.version import HEAD, KNOWN
 
 Connection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
+
+# Without a handler Python prints psycopg's remarks about broken pipelines to stderr; the
+# errors behind them reach the caller anyway.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 OLDEST_SERVER = 14
 _IDLE_IN_TRANSACTION = 60.0  # seconds; no transaction of ours spans a call to another server
@@ -115,6 +120,27 @@ class Database:
             finally:
                 await self._give_back(connection)
 
+    async def execute(self, statement: bytes, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Execute one statement that is its own transaction, in one round trip; return its rows.
+
+        Raises DatabaseLost when the connection breaks: nobody knows whether it was done.
+        """
+        async with self._slots:
+            connection = await self._take()
+            try:
+                await connection.set_autocommit(True)
+                cursor = await connection.execute(statement, values)
+                rows = await cursor.fetchall() if cursor.description else []
+                await connection.set_autocommit(False)
+            except psycopg.Error as error:
+                broken = connection.closed
+                raise translate(
+                    error, self.target, broken=broken, committing=True
+                ) from _safe_cause(error)
+            finally:
+                await self._give_back(connection)
+            return rows
+
     async def _take(self) -> Connection:
         while self._idle:
             connection = self._idle.pop()
@@ -129,7 +155,10 @@ class Database:
         if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
             with suppress(psycopg.Error):
                 await connection.rollback()
-        if connection.closed or connection.info.transaction_status != TransactionStatus.IDLE:
+        idle = not connection.closed and (
+            connection.info.transaction_status == TransactionStatus.IDLE
+        )
+        if not idle or connection.autocommit:
             await connection.close()
         else:
             self._idle.append(connection)

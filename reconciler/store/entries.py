@@ -6,8 +6,12 @@ written (order, number format, escaped NUL) and loads faster.
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from reconciler.plan.state import Recorded
@@ -15,7 +19,8 @@ from reconciler.resource.address import Address
 from reconciler.resource.payload import (
     Json,
     Payload,
-    digest,
+    Ref,
+    Side,
     from_json,
     payload_from_json,
     to_json,
@@ -56,6 +61,19 @@ WHERE r.row_id = EXCLUDED.row_id
 
 INTEND = _INSERT.format(applied="NULL", more="").encode()
 
+# Entry and step in one statement, so that they need no transaction around them.
+INTEND_STEP = f"""
+WITH entry AS ({INTEND.decode()} RETURNING 1), step AS (
+    INSERT INTO reconciler.operation_steps (
+        operation_id, ordinal, organization, kind, name, action, reason, detail
+    )
+    SELECT %(operation)s, %(ordinal)s, %(step_organization)s, %(step_kind)s, %(step_name)s,
+           %(action)s, %(reason)s, %(detail)s
+    WHERE EXISTS (SELECT FROM entry)
+)
+SELECT count(*) FROM entry
+""".encode()
+
 SETTLE = _INSERT.format(
     applied="%(now)s",
     more="payload = EXCLUDED.payload, digest = EXCLUDED.digest, revision = EXCLUDED.revision, "
@@ -64,7 +82,7 @@ SETTLE = _INSERT.format(
 
 OBJECT_CREATED = f"""
 UPDATE reconciler.resources SET object_id = %(object_id)s, updated_at = clock_timestamp()
-WHERE {_AT}
+WHERE {_AT} RETURNING 1
 """.encode()
 
 BURY = f"""
@@ -101,11 +119,12 @@ def key(address: Address) -> dict[str, Any]:
 def values(recorded: Recorded) -> dict[str, Any]:
     """Spread *recorded* over the parameters of `INTEND` and `SETTLE`."""
     stamp = recorded.stamp or Stamp()
+    payload = encode(recorded.payload)
     return {
         **key(recorded.address),
         "row_id": recorded.row_id,
-        "payload": encode(recorded.payload),
-        "digest": digest(recorded.payload) if recorded.payload else None,
+        "payload": payload,
+        "digest": hashlib.sha256(payload.encode()).hexdigest() if recorded.payload else None,
         "attempted": None if recorded.attempted is None else encode(recorded.attempted),
         "object_id": recorded.object_id,
         "deposed": list(recorded.deposed),
@@ -120,7 +139,8 @@ def values(recorded: Recorded) -> dict[str, Any]:
 
 def read_all(rows: Iterable[tuple[Any, ...]]) -> dict[Address, Recorded]:
     """Build the entries from the rows of `LOAD`."""
-    return {entry.address: entry for entry in map(_read, rows)}
+    with _without_collector():
+        return {entry.address: entry for entry in map(_read, rows)}
 
 
 def _read(row: tuple[Any, ...]) -> Recorded:
@@ -141,8 +161,11 @@ def _read(row: tuple[Any, ...]) -> Recorded:
 
 
 def encode(payload: Payload) -> str:
-    """Write a payload as JSON text, its references and seals included."""
-    return json.dumps(to_json(payload), separators=(",", ":"))
+    """Write a payload as JSON text, its references and seals included.
+
+    This is the text whose hash is `payload.digest`, so it serves both.
+    """
+    return json.dumps(to_json(payload), sort_keys=True, separators=(",", ":"))
 
 
 def decode(text: str) -> Payload:
@@ -158,4 +181,27 @@ def decode(text: str) -> Payload:
 
 
 def _leaf(found: dict[str, Json]) -> object:
-    return from_json(found) if "$reconciler" in found else found
+    tag = found.get("$reconciler")
+    if tag is None:
+        return found
+    if tag == "ref":
+        return _ref(str(found["address"]), str(found["side"]), bool(found.get("stale")))
+    return from_json(found)
+
+
+@lru_cache(maxsize=10_000)
+def _ref(address: str, side: str, stale: bool) -> Ref:
+    """Build a reference once: the same few occur in many payloads."""
+    return Ref(Address.parse(address), Side(side), stale=stale)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pause the garbage collector: it would walk half-built payloads again and again."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()

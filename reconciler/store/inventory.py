@@ -57,7 +57,12 @@ class Inventory:
         The payload that was applied last stays as it is. Raises ConflictError when the address
         is recorded with another row id: another machine was first.
         """
-        await self.intend_all([(recorded, step)])
+        if step is None:
+            await self.intend_all([(recorded, None)])
+            return
+        values = {**entries.values(recorded), **journal.intent_values(step)}
+        rows = await self._database.execute(entries.INTEND_STEP, values)
+        _require_same(rows[0][0], recorded.address)
 
     async def intend_all(self, intents: Sequence[tuple[Recorded, StepIntent | None]]) -> None:
         """Do the same for several entries in one commit."""
@@ -71,10 +76,9 @@ class Inventory:
 
     async def object_created(self, address: Address, object_id: str) -> None:
         """Remember the id that n8n gave, at once and before anything else happens."""
-        async with self._database.transaction() as connection:
-            values = {**entries.key(address), "object_id": object_id}
-            cursor = await connection.execute(entries.OBJECT_CREATED, values)
-            _require(cursor.rowcount, address)
+        values = {**entries.key(address), "object_id": object_id}
+        rows = await self._database.execute(entries.OBJECT_CREATED, values)
+        _require(len(rows), address)
 
     async def settle(
         self,
@@ -89,8 +93,9 @@ class Inventory:
         Raises ConflictError like `intend`, and what `Rows.write` raises.
         """
         async with self._database.transaction() as connection, _same_ids() as written:
+            await self.rows.prepare(connection, writes)
             async with connection.pipeline():
-                await self.rows.write(connection, writes, now)
+                await self.rows.send(connection, writes, now)
                 values = {**entries.values(recorded), "now": now}
                 cursor = await connection.execute(entries.SETTLE, values)
                 written.append((recorded.address, cursor))
@@ -174,9 +179,13 @@ async def _same_ids() -> AsyncIterator[list[tuple[Address, Cursor]]]:
     written: list[tuple[Address, Cursor]] = []
     yield written
     for address, cursor in written:
-        if cursor.rowcount != 1:
-            message = f"{address} is recorded with another id: another machine was first"
-            raise ConflictError(message, hint=_PLAN_AGAIN)
+        _require_same(cursor.rowcount, address)
+
+
+def _require_same(count: int, address: Address) -> None:
+    if count != 1:
+        message = f"{address} is recorded with another id: another machine was first"
+        raise ConflictError(message, hint=_PLAN_AGAIN)
 
 
 def _listed(organizations: Collection[str] | None) -> list[str] | None:

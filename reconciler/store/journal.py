@@ -15,8 +15,8 @@ INTENDED = b"""
 INSERT INTO reconciler.operation_steps (
     operation_id, ordinal, organization, kind, name, action, reason, detail
 ) VALUES (
-    %(operation)s, %(ordinal)s, %(organization)s, %(kind)s, %(name)s, %(action)s, %(reason)s,
-    %(detail)s
+    %(operation)s, %(ordinal)s, %(step_organization)s, %(step_kind)s, %(step_name)s, %(action)s,
+    %(reason)s, %(detail)s
 )
 """
 
@@ -32,9 +32,9 @@ def intent_values(step: StepIntent) -> dict[str, Any]:
     return {
         "operation": step.operation,
         "ordinal": step.ordinal,
-        "organization": step.address.organization,
-        "kind": step.address.kind,
-        "name": step.address.name,
+        "step_organization": step.address.organization,
+        "step_kind": step.address.kind,
+        "step_name": step.address.name,
         "action": step.action,
         "reason": step.reason,
         "detail": Json(dict(step.detail)) if step.detail else None,

@@ -93,7 +93,7 @@ class Rows:
     async def user_id_for(self, email: str, *, now: datetime) -> str:
         """Find the user with this e-mail, or make one; raises ConfigError when the host forbids."""
         async with self._database.transaction() as connection:
-            await self._prepare(connection, [RowWrite(table=USERS, row_id="", columns={})])
+            await self.prepare(connection, [RowWrite(table=USERS, row_id="", columns={})])
             await self._ensure_user(connection, email, now)
             cursor = await connection.execute(statements.SELECT_USER, {"email": email})
             row = await cursor.fetchone()
@@ -122,19 +122,21 @@ class Rows:
         Raises ConfigError when a table wants a column that we don't know, ConflictError when a
         row like this is already there.
         """
-        if not writes:
-            return
-        await self._prepare(connection, writes)
+        await self.prepare(connection, writes)
         async with connection.pipeline():
-            for write in writes:
-                if isinstance(write, RowDelete):
-                    await self._delete(connection, write)
-                elif write.table == MEMBERSHIPS:
-                    await self._replace_members(connection, write, now)
-                else:
-                    await self._upsert(connection, write, now)
+            await self.send(connection, writes, now)
 
-    async def _prepare(self, connection: Connection, writes: Sequence[Write]) -> None:
+    async def send(self, connection: Connection, writes: Sequence[Write], now: datetime) -> None:
+        """Put *writes* into the caller's pipeline; `prepare` must have come before it."""
+        for write in writes:
+            if isinstance(write, RowDelete):
+                await self._delete(connection, write)
+            elif write.table == MEMBERSHIPS:
+                await self._replace_members(connection, write, now)
+            else:
+                await self._upsert(connection, write, now)
+
+    async def prepare(self, connection: Connection, writes: Sequence[Write]) -> None:
         """Look up what must be known before the pipeline starts: the host's columns."""
         for write in writes:
             shape = _shape(write.table)
