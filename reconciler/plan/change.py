@@ -194,10 +194,12 @@ class Plan:
         return any(change.guard is not None for change in self.changes)
 
     def counts(self) -> Mapping[str, int]:
-        """Count what people see: create, update, replace, adopt, move, remove, blocked."""
+        """Count what people see: create, update, replace, adopt, move, remove, discard, blocked."""
         counted: Counter[str] = Counter()
+        busy = {c.address for c in self.shown if c.action is not Action.DISCARD}
         for change in self.shown:
-            word = "blocked" if change.blocked is not None else _COUNTED.get(change.action)
-            if word is not None:  # a discard is the tail of its replacement
-                counted[word] += 1
+            if change.action is not Action.DISCARD:
+                counted["blocked" if change.blocked is not None else _COUNTED[change.action]] += 1
+            elif change.address not in busy:  # else it is the tail of its replacement
+                counted["discard"] += 1
         return counted

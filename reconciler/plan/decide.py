@@ -54,6 +54,16 @@ def decide(case: Case, traits: Traits) -> Decision:
     return replace(decision, change=_moved(case, _trimmed(decision.change, case, traits)))
 
 
+def trim(case: Case, traits: Traits) -> Observed | None:
+    """Give what is there of a resource as far as it is ours; the rest is not for plans."""
+    case = _own_object_only(case)
+    if case.observed is None:
+        return None
+    wanted = case.desired.payload if case.desired else {}
+    ours = (wanted, case.before, case.attempted or {})
+    return replace(case.observed, payload=owned(case.observed.payload, ours, traits))
+
+
 def drifted(case: Case, traits: Traits) -> Drift | None:
     """Tell what was changed outside git in a resource that no document declares any more."""
     recorded, observed = case.recorded, case.observed
@@ -237,20 +247,7 @@ def _moved(case: Case, change: Change) -> Change:
 
 
 def _trimmed(change: Change, case: Case, traits: Traits) -> Change:
-    """Keep of *observed* only what is ours: the rest is nobody's business in a plan."""
-    if change.observed is None or change.desired is None:
-        return change
-    ours = (change.desired.payload, case.before, case.attempted or {})
-    payload = owned(change.observed.payload, ours, traits)
-    return replace(change, observed=replace(change.observed, payload=payload))
-
-
-def trimmed_remains(case: Case, traits: Traits) -> Observed | None:
-    """Give what is there of a resource that goes, without what is not ours."""
-    if case.observed is None:
-        return None
-    ours = (case.before, case.attempted or {})
-    return replace(case.observed, payload=owned(case.observed.payload, ours, traits))
+    return replace(change, observed=trim(case, traits))
 
 
 def _borrows(payload: Payload) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from reconciler.plan.change import Action, Change, Guard, Key, Reason
-from reconciler.plan.decide import trimmed_remains
+from reconciler.plan.decide import trim
 from reconciler.plan.order import layers
 from reconciler.plan.state import Observed
 from reconciler.plan.view import Case, View
@@ -20,7 +20,7 @@ def remove(view: View, address: Address) -> Change | None:
     recorded = case.recorded
     if recorded is None or (recorded.removed and recorded.attempted is None):
         return None
-    remains = trimmed_remains(case, view.traits(address))
+    remains = trim(case, view.traits(address))
     there = remains is not None and bool(remains.payload)
     reason = Reason.REMOVED if there else Reason.GONE
     if not there and not case.before:
@@ -74,14 +74,12 @@ class Ending:
             for n, node in enumerate(own):
                 before[node] = first | set(own[:n])
         acting = self.built.keys() | of.keys()
-        waves = []
-        for layer in layers(before):
-            waves.append(
-                [self.with_needs(nodes[node], holders[node[0]] & acting, of) for node in layer]
-            )
-        return waves
+        return [
+            [self._with_needs(nodes[node], holders[node[0]] & acting, of) for node in layer]
+            for layer in layers(before)
+        ]
 
-    def with_needs(
+    def _with_needs(
         self,
         change: Change,
         holders: AbstractSet[Address],

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from reconciler.diagnostics import Mark
 from reconciler.resource.address import Address
 from reconciler.resource.payload import Payload
-from reconciler.resource.stamp import Stamp as Stamp
+from reconciler.resource.stamp import Stamp
+
+__all__ = ["Desired", "Observed", "Recorded", "Stamp", "World"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
