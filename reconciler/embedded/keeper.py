@@ -110,7 +110,7 @@ class Keeper:
                 )
             self.pid = self.child.pid
             self.born = process.birth(self.pid)
-        facts = {**self.task.facts, "pid": self.pid, "born": self.born, "keeper": os.getpid()}
+        facts = {**self.task.facts, "pid": self.pid, "born": self.born, **_me()}
         write_private(self.task.info, json.dumps(facts))
 
     def _watch(self, holders: int, wake: int) -> None:
@@ -152,6 +152,10 @@ class Keeper:
             process.send(self.pid, signal.SIGKILL, group=True)
         # Given up while the start lock is still ours: who starts next must not take us for alive.
         os.close(self.keeper_lock)
+
+
+def _me() -> dict[str, Any]:
+    return {"keeper": os.getpid(), "keeper_born": process.birth(os.getpid())}
 
 
 def _has_writers(holders: int) -> bool:

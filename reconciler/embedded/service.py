@@ -156,10 +156,15 @@ class SharedServer:
         """Let go of the server; returns when it has ended, or at once when others hold it."""
         if self._holder is None:
             return
+        keeper = read_json(self.folder / "server.json") or {}
         holder, self._holder = self._holder, None
         os.close(holder)
         deadline = time.monotonic() + sum(seconds for _, seconds in self.nature.stop) + 5
-        while is_locked(self.folder / "keeper.lock") and not self._has_holders():
+        # Until its process is gone a keeper may itself hold other servers (`also_hold`).
+        while (
+            is_locked(self.folder / "keeper.lock")
+            or process.is_alive(keeper.get("keeper", 0), keeper.get("keeper_born"))
+        ) and not self._has_holders():
             if time.monotonic() > deadline:
                 raise DeadlineExceeded(
                     f"{self.nature.title} did not end", hint=f"its log is {self.log}"
