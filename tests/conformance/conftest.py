@@ -83,18 +83,25 @@ class Bench:
             await asyncio.sleep(0.05)
         return status
 
+    async def clean_up(self) -> None:
+        """Delete what was made, some at a time."""
+        gate = asyncio.Semaphore(8)
+
+        async def remove(id_: str) -> None:
+            async with gate:
+                await self.remove(id_)
+
+        await asyncio.gather(*(remove(id_) for id_ in self.made))
+
     async def remove(self, id_: str) -> None:
-        """Unpublish and delete a workflow, however long that takes."""
-        try:
-            await self.api.post(f"/workflows/{id_}/unpublish", idempotent=True)
-        except N8nNotFound:
-            return
+        """Delete a workflow, unpublishing it first where needed, however long that takes."""
         for _ in range(600):
             try:
                 await self.api.delete(f"/workflows/{id_}")
             except N8nNotFound:
                 return
             except N8nConflict:
+                await self.api.post(f"/workflows/{id_}/unpublish", idempotent=True)
                 await asyncio.sleep(0.05)
             else:
                 return
@@ -122,8 +129,7 @@ async def n8n(n8n_target: Target) -> AsyncIterator[Bench]:
     async with N8n(n8n_target.url, n8n_target.api_key) as api:
         bench = Bench(n8n_target, api)
         yield bench
-        for id_ in bench.made:
-            await bench.remove(id_)
+        await bench.clean_up()
 
 
 @pytest.fixture
