@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
@@ -56,7 +56,7 @@ class WorkflowUse(WorkflowFile):
     template: Name | None = Field(
         default=None, description="Name of a Template, instead of a file", examples=["reminder"]
     )
-    parameters: JsonObject = Field(
+    parameters: dict[str, Any] = Field(
         default_factory=dict, description="Values for the template's parameters"
     )
     credentials: dict[NodeName, Name] = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
@@ -13,7 +13,6 @@ from reconciler.kinds.workflow_source import WorkflowFile, written_file
 from reconciler.spec.model import (
     Description,
     Flag,
-    Json,
     Lifecycle,
     Part,
     Spec,
@@ -22,7 +21,7 @@ from reconciler.spec.model import (
     Title,
     WorkflowSource,
 )
-from reconciler.spec.scalar import as_written
+from reconciler.spec.scalar import as_written, plain
 from reconciler.spec.secrets import is_secret_name
 
 
@@ -73,7 +72,7 @@ class Parameter(Part):
     type: ParameterType = Field(description="What kind of value it is")
     description: Description = Field(default="", description="What it is for")
     required: Flag = Field(default=False, description="true: an automation must give it")
-    default: Json = Field(default=None, description="The value where an automation gives none")
+    default: Any = Field(default=None, description="The value where an automation gives none")
     values: tuple[Annotated[Text, Field(min_length=1)], ...] = Field(
         default=(), description="The allowed values, for type enum"
     )
@@ -108,6 +107,12 @@ def value_problem(kind: ParameterType, values: list[object], value: object) -> s
     if isinstance(value, _PYTHON[kind]) and not is_wrong_bool:
         return None
     return f"expected a {'text' if kind is ParameterType.STRING else kind.value}"
+
+
+def _as_typed(kind: ParameterType, value: object) -> object:
+    """Return *value* as its type wants it: a text as it was written."""
+    is_text = kind in {ParameterType.STRING, ParameterType.ENUM}
+    return as_written(value) if is_text else plain(value)
 
 
 class TemplateSpec(Spec):
@@ -185,7 +190,10 @@ class TemplateSpec(Spec):
 
     def parameter_values(self, given: Mapping[str, object]) -> dict[str, object]:
         """Return the value of every parameter: the *given* one, else the default."""
-        return {name: given.get(name, item.default) for name, item in self.parameters.items()}
+        return {
+            name: _as_typed(item.type, given.get(name, item.default))
+            for name, item in self.parameters.items()
+        }
 
     def is_protected(self) -> bool:
         """Whether this template may not be removed."""

@@ -61,10 +61,12 @@ def problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
         if line["type"] == "extra_forbidden"
         and (near := nearest(str(line["loc"][-1]), _known_at(model, line["loc"][:-1])))
     }
+    deeper = {line["loc"][:end] for line in lines for end in range(len(line["loc"]))}
     found = [
         _problem(line, model)
         for line in lines
         if not (line["type"] == "missing" and line["loc"] in unknown)
+        and not (line["type"] == "too_short" and line["loc"] in deeper)
     ]
     own = {problem.path for problem, ours in found if ours and problem.at == "value"}
     return [problem for problem, ours in found if ours or problem.path not in own]
@@ -87,7 +89,8 @@ def _problem(line: Mapping[str, Any], model: type[BaseModel]) -> tuple[Problem, 
         return _wrong_type(path, kind, line["input"]), False
     bound = _BOUNDS.get(kind)
     if bound is not None:
-        return Problem("SPE106", f"`{dotted(path)}` {bound(context)}", path), False
+        facts = {**context, "is_text": isinstance(line["input"], str)}
+        return Problem("SPE106", f"`{dotted(path)}` {bound(facts)}", path), False
     if kind.startswith(("datetime", "timezone")):
         message = f"`{dotted(path)}` must be a time with its zone"
         return Problem("SPE104", message, path, hint="such as 2026-12-31T00:00:00Z"), False
@@ -99,8 +102,12 @@ def _problem(line: Mapping[str, Any], model: type[BaseModel]) -> tuple[Problem, 
 _BOUNDS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "string_too_short": lambda _: "must not be empty",
     "string_too_long": lambda c: f"is longer than {c['max_length']} characters",
-    "too_short": lambda c: f"needs at least {c['min_length']}",
-    "too_long": lambda c: f"has more than {c['max_length']} entries",
+    "too_short": lambda c: "must not be empty" if c["is_text"] else "needs at least one entry",
+    "too_long": lambda c: (
+        f"is longer than {c['max_length']} characters"
+        if c["is_text"]
+        else f"has more than {c['max_length']} entries"
+    ),
     "less_than_equal": lambda c: f"is at most {c['le']}",
     "greater_than_equal": lambda c: f"is at least {c['ge']}",
     "string_pattern_mismatch": lambda _: "has characters that are not allowed there",
