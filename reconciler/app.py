@@ -18,6 +18,8 @@ from typing import Any
 from cuid2 import Cuid
 
 from reconciler.clock import SystemClock
+from reconciler.diagnostics import SpecError
+from reconciler.engine.adopt import Drafts, Names, draft, pretend, require_untouched
 from reconciler.engine.apply import Applier, Listener
 from reconciler.engine.compile import Compiled, compile_specs
 from reconciler.engine.facts import SpecFacts
@@ -25,25 +27,27 @@ from reconciler.engine.ledger import StoreLedger
 from reconciler.engine.observe import Observer, Reading, bind
 from reconciler.engine.outcome import Report, State
 from reconciler.engine.safe import Safe
-from reconciler.errors import ConfigError
+from reconciler.errors import ConfigError, UsageError
 from reconciler.kinds.models import MODELS
 from reconciler.kinds.registry import KINDS
 from reconciler.n8n.client import Limits, N8n
 from reconciler.n8n.instance import taken_paths
-from reconciler.plan.artifact import digest
+from reconciler.plan.artifact import digest_of
 from reconciler.plan.change import Plan
 from reconciler.plan.guard import Policy, guard
 from reconciler.plan.planner import PlanOptions, make_plan
 from reconciler.plan.state import World
 from reconciler.plan.traits import Traits
+from reconciler.resource.address import Address
 from reconciler.settings import Settings
 from reconciler.source.load import load
+from reconciler.source.revision import revision
 from reconciler.spec.link import Loaded
 from reconciler.store.database import Database
 from reconciler.store.inventory import Inventory
 from reconciler.store.keys import KeyStore, StoredKey
-from reconciler.store.lock import WriterLock
-from reconciler.store.operations import Operations
+from reconciler.store.lock import HeldLock, WriterLock
+from reconciler.store.operations import Operation, Operations
 from reconciler.store.rows import Rows
 from reconciler.vault.data_keys import DataKeys, WrappedKey
 from reconciler.vault.keyring import Keyring
@@ -67,6 +71,11 @@ def load_specs(root: Path) -> Loaded:
         message = f"there is no spec folder {root}"
         raise ConfigError(message, hint="`reconciler init` makes one; --specs names another")
     return load(root, MODELS)
+
+
+def spec_revision(settings: Settings) -> str | None:
+    """Tell the git commit that the spec folder is at."""
+    return revision(settings.specs)
 
 
 def check(loaded: Loaded, settings: Settings) -> Compiled:
@@ -142,7 +151,21 @@ class Session:
         plan = guard(make_plan(world, TRAITS, options), world, policy)
         return Planned(plan=plan, world=world, compiled=compiled, reading=reading)
 
-    async def carry_out(self, planned: Planned, held: Any, listen: Listener) -> Report:  # noqa: ANN401
+    async def drift(self, options: PlanOptions) -> Planned:
+        """Compare what was applied with what is there; writes nothing."""
+        reading = await self.observe()
+        await self.safe.open_known(reading.recorded)
+        homes = frozenset(address.organization for address in reading.recorded)
+        world = bind(reading, {}, KINDS, readers=self.safe.reader, organizations=homes)
+        plan = make_plan(world, TRAITS, options)
+        nothing = Compiled(desired={}, diagnostics=())
+        return Planned(plan=plan, world=world, compiled=nothing, reading=reading)
+
+    async def read_secrets(self, loaded: Loaded) -> None:
+        """Read the secrets that the specs name, for writing them again."""
+        await self.safe.read(self._sources(), loaded.resources)
+
+    async def carry_out(self, planned: Planned, held: HeldLock, listen: Listener) -> Report:
         """Apply a plan under the lock that is *held*, and keep a record of it."""
         operations = Operations(self.database)
         plan = planned.plan
@@ -152,7 +175,7 @@ class Session:
             actor=actor(),
             host=socket.gethostname(),
             git_revision=plan.revision,
-            plan_digest=digest(plan),
+            plan_digest=digest_of(plan),
             organizations=sorted(plan.scope.organizations),
         )
 
@@ -174,6 +197,55 @@ class Session:
         summary: dict[str, Any] = {state.value: report.count(state) for state in State}
         await operations.finish(operation, _outcome(report), summary)
         return report
+
+    async def drafts(
+        self, loaded: Loaded, wanted: frozenset[str] | None, organization: str, owner: str | None
+    ) -> Drafts:
+        """Write (in memory) the spec files of workflows that exist in n8n and are not ours."""
+        reading = await self.observe()
+        home = Address(organization, "Organization", organization)
+        entry = reading.recorded.get(home)
+        if entry is None or entry.removed or loaded.resource(home) is None:
+            message = f"the organization {organization} is not applied yet"
+            raise ConfigError(message, hint="declare it in the spec folder and `reconciler apply`")
+        facts = SpecFacts(loaded=loaded, catalog=shipped_catalog(), public_url="")
+        person = owner or facts.administrator(organization)
+        if person is None:
+            message = f"the organization {organization} has no ADMIN"
+            raise UsageError(message, hint="name one with --owner")
+        taken = {resource.address for resource in loaded.resources} | set(reading.recorded)
+        names = Names(organization=organization, owner=person, taken=taken)
+        return draft(reading, names, wanted, shipped_catalog())
+
+    async def adopt(self, drafts: Drafts, loaded: Loaded, held: HeldLock) -> Report:
+        """Record drafts whose files are in *loaded* now; n8n is only read.
+
+        Raises SpecError when the files are not valid, ConflictError when what they ask for is not
+        what n8n holds.
+        """
+        reading = await self.observe()
+        await self.safe.open_known(reading.recorded)
+        compiled = await self.compile(loaded, reading)
+        if not compiled.ok:
+            raise SpecError(compiled.diagnostics)
+        pretended = pretend(reading, drafts, compiled.desired, new_id)
+        addresses = frozenset(a for d in drafts.adopted for a in d.ids)
+        world = bind(
+            pretended,
+            compiled.desired,
+            KINDS,
+            readers=self.safe.reader,
+            organizations=frozenset(a.organization for a in addresses),
+        )
+        options = PlanOptions(targets=addresses, revision=spec_revision(self.settings))
+        plan = make_plan(world, TRAITS, options)
+        require_untouched(plan)
+        planned = Planned(plan=plan, world=world, compiled=compiled, reading=pretended)
+        return await self.carry_out(planned, held, lambda _: None)
+
+    async def operations(self, count: int) -> list[Operation]:
+        """Tell the last operations, newest first."""
+        return await Operations(self.database).recent(count)
 
     def lock(self, operation: str) -> WriterLock:
         """Make the lock that lets one writer in at a time."""
@@ -205,21 +277,21 @@ async def open_session(
     settings: Settings, *, needs_n8n: bool = True, needs_key: bool = False
 ) -> AsyncIterator[Session]:
     """Connect to what the settings name; raises ConfigError or UnreachableError."""
-    keyring = _keyring(settings)
-    if keyring is None and needs_key:
+    ring = keyring(settings)
+    if ring is None and needs_key:
         message = "ENCRYPTION_KEY is not set"
         raise ConfigError(message, hint="set ENCRYPTION_KEY or ENCRYPTION_KEY_FILE")
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         api: N8n | None = None
         if needs_n8n:
-            api = await stack.enter_async_context(_n8n(settings))
+            api = await stack.enter_async_context(open_n8n(settings))
         environ = {**read_standins(settings.state / STANDINS), **os.environ}
         yield Session(
             settings=settings,
             database=database,
             api=api,
-            safe=Safe(keyring=keyring, data_keys=_VaultKeys(KeyStore(database))),
+            safe=Safe(keyring=ring, data_keys=_VaultKeys(KeyStore(database))),
             environ=environ,
         )
 
@@ -236,7 +308,8 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         yield database
 
 
-def _n8n(settings: Settings) -> N8n:
+def open_n8n(settings: Settings) -> N8n:
+    """Make the client for the n8n that the settings name; raises ConfigError without one."""
     if settings.n8n_url is None or settings.n8n_api_key is None:
         missing = "N8N_URL" if settings.n8n_url is None else "N8N_API_KEY"
         message = f"no n8n is configured: {missing} is not set"
@@ -252,7 +325,8 @@ def _n8n(settings: Settings) -> N8n:
     )
 
 
-def _keyring(settings: Settings) -> Keyring | None:
+def keyring(settings: Settings) -> Keyring | None:
+    """Read ENCRYPTION_KEY and its predecessors; None when it is not set."""
     if settings.encryption_key is None:
         return None
     old = settings.encryption_keys_old

@@ -202,6 +202,7 @@ TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
         rate_limit integer,
         rate_period_seconds integer,
         max_queued integer,
+        queue_deadline_seconds integer,
         at_most_once boolean NOT NULL DEFAULT false,
         running integer NOT NULL DEFAULT 0,
         last_served_at timestamptz,
@@ -222,7 +223,7 @@ TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
         CONSTRAINT automation_runtime_running_check CHECK (running >= 0),
         CONSTRAINT automation_runtime_settings_check CHECK (
             max_concurrency > 0 AND timeout_seconds > 0 AND max_retries >= 0 AND rate_limit > 0
-            AND rate_period_seconds > 0 AND max_queued > 0)
+            AND rate_period_seconds > 0 AND max_queued > 0 AND queue_deadline_seconds > 0)
         """,
         (),
     ),

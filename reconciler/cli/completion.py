@@ -12,7 +12,7 @@ from reconciler.cli.output import result
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> int:
     """Print the completion script for SHELL; see the how-to for where to put it."""
-    from reconciler.cli.main import cli  # noqa: PLC0415 - main imports us by name
+    from reconciler.cli.main import cli
 
     found = get_completion_class(shell)
     assert found is not None

@@ -31,7 +31,7 @@ def _url(given: dict[str, Any]) -> str:
 @click.argument("revision", default="head")
 def upgrade(database_url: str | None, output: str, revision: str) -> int:
     """Bring the database up to REVISION [default: head]. Keeps all data."""
-    from reconciler.store import migrate  # noqa: PLC0415
+    from reconciler.store import migrate
 
     ran = asyncio.run(migrate.upgrade(_url({"database_url": database_url}), revision))
     return _tell(output, ran, "upgraded")
@@ -41,10 +41,12 @@ def upgrade(database_url: str | None, output: str, revision: str) -> int:
 @click.option("--database-url", help="PostgreSQL [env: DATABASE_URL].")
 @output_option
 @click.argument("revision")
-@click.option("--yes", is_flag=True, help="Do not ask; a downgrade drops what later revisions made.")
+@click.option(
+    "--yes", is_flag=True, help="Do not ask; a downgrade drops what later revisions made."
+)
 def downgrade(database_url: str | None, output: str, revision: str, *, yes: bool) -> int:
     """Take the database back to REVISION; `base` drops all that we made, and only that."""
-    from reconciler.store import migrate  # noqa: PLC0415
+    from reconciler.store import migrate
 
     if not yes:
         click.confirm(f"Downgrade the database to {revision}?", abort=True, err=True)
@@ -57,8 +59,8 @@ def downgrade(database_url: str | None, output: str, revision: str, *, yes: bool
 @output_option
 def current(database_url: str | None, output: str) -> int:
     """Show which revision the database has, and which this program needs."""
-    from reconciler.store import migrate  # noqa: PLC0415
-    from reconciler.store.version import HEAD  # noqa: PLC0415
+    from reconciler.store import migrate
+    from reconciler.store.version import HEAD
 
     found = asyncio.run(migrate.current(_url({"database_url": database_url})))
     if output == "json":

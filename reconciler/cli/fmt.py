@@ -19,9 +19,9 @@ from reconciler.errors import ExitCode
 @click.option("--check", is_flag=True, help="Change nothing; exit code 2 when something would.")
 def fmt(specs: Path | None, output: str, paths: tuple[Path, ...], *, check: bool) -> int:
     """Bring spec files into their usual form: key order and indentation. Comments stay."""
-    from reconciler.source.write import replace_text  # noqa: PLC0415
-    from reconciler.spec import report  # noqa: PLC0415
-    from reconciler.spec.format import format_text  # noqa: PLC0415
+    from reconciler.source.write import replace_text
+    from reconciler.spec import report
+    from reconciler.spec.format import format_text
 
     roots = paths or (settings_from({"specs": specs}).specs,)
     changed: list[str] = []
@@ -42,7 +42,7 @@ def fmt(specs: Path | None, output: str, paths: tuple[Path, ...], *, check: bool
         for name in changed:
             result(f"{'would change' if check else 'changed'} {name}")
         if not changed:
-            print("all files are in form", file=sys.stderr)  # noqa: T201
+            print("all files are in form", file=sys.stderr)
     if refused:
         return ExitCode.INVALID_SPECS
     return ExitCode.CHANGES if check and changed else ExitCode.OK
@@ -58,6 +58,7 @@ def _files(roots: tuple[Path, ...]) -> list[Path]:
             found.update(
                 p
                 for p in root.rglob(pattern)
-                if p.is_file() and not any(part.startswith(".") for part in p.relative_to(root).parts)
+                if p.is_file()
+                and not any(part.startswith(".") for part in p.relative_to(root).parts)
             )
     return sorted(found)

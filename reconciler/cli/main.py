@@ -59,7 +59,7 @@ class LazyGroup(click.Group):
         """Find the subcommand; an unknown one gets a suggestion."""
         name = args[0] if args else ""
         if name and name not in COMMANDS and not name.startswith("-"):
-            import difflib  # noqa: PLC0415 - only for a mistake
+            import difflib
 
             near = difflib.get_close_matches(name, COMMANDS, 1)
             hint = f'; did you mean "{near[0]}"?' if near else ""
@@ -106,7 +106,7 @@ def _run(words: list[str]) -> int:
         usage = error.ctx.get_usage() + "\n" if error.ctx else ""
         return _fail(words, ReconcilerError(f"{error.format_message()}"), ExitCode.USAGE, usage)
     except (click.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)  # noqa: T201 - the terminal is this package's
+        print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone, e.g. `| head`
@@ -119,14 +119,14 @@ def _run(words: list[str]) -> int:
 
 
 def _fail(words: list[str], error: ReconcilerError, code: ExitCode, usage: str = "") -> int:
-    from reconciler.cli.output import failure, wants_json  # noqa: PLC0415 - keeps --help quick
+    from reconciler.cli.output import failure, wants_json
 
     if wants_json(words):
         document: dict[str, Any] = {
             "format_version": "1.0",
             "error": {"exit_code": int(code), "message": str(error), "hint": error.hint},
         }
-        print(json.dumps(document, indent=2))  # noqa: T201
+        print(json.dumps(document, indent=2))
     failure(error, usage=usage)
     return code
 
@@ -136,5 +136,5 @@ def _unexpected(
 ) -> None:
     del trace
     text = f"{kind.__name__}: {error}".splitlines()[0][:300]
-    print(f"error: something unexpected happened: {text}", file=sys.stderr)  # noqa: T201
-    print("help: run it again with --debug and report what it prints", file=sys.stderr)  # noqa: T201
+    print(f"error: something unexpected happened: {text}", file=sys.stderr)
+    print("help: run it again with --debug and report what it prints", file=sys.stderr)

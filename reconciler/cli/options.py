@@ -71,12 +71,12 @@ def scope_options(command: F) -> F:
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
 
-def settings_from(given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Settings, imported late
+def settings_from(given: Mapping[str, Any]) -> Any:
     """Put the settings together from the flags in *given* and everything below them."""
-    from dataclasses import asdict  # noqa: PLC0415 - keeps --help quick
+    from dataclasses import asdict
 
-    from reconciler.embedded.running import read_running  # noqa: PLC0415
-    from reconciler.settings import STATE_FOLDER, load_settings  # noqa: PLC0415
+    from reconciler.embedded.running import read_running
+    from reconciler.settings import STATE_FOLDER, load_settings
 
     flags = {name: given.get(name) for name in FLAGS}
     state = Path(STATE_FOLDER)

@@ -26,6 +26,11 @@ _STYLES: dict[str, dict[str, Any]] = {
     "blocked": {"fg": "magenta"},
     "adopt": {"fg": "cyan"},
     "move": {"fg": "cyan"},
+    "replace": {"fg": "yellow"},
+    "drift": {"fg": "yellow"},
+    "heading": {"bold": True},
+    "summary": {"bold": True},
+    "deleted": {"fg": "red"},
     "bold": {"bold": True},
     "dim": {"dim": True},
     "added": {"fg": "green"},
@@ -64,7 +69,7 @@ def painter(stream: TextIO) -> Paint:
     """Give the function that colours text for *stream*, or leaves it as it is."""
     if not wants_color(stream):
         return lambda _, text: text
-    return lambda style, text: click.style(text, **_STYLES.get(style, {}))
+    return lambda style, text: click.style(text, **_STYLES[style]) if style in _STYLES else text
 
 
 def escape(text: str) -> str:

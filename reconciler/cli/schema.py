@@ -22,9 +22,9 @@ def schema() -> None:
 @click.option("--check", is_flag=True, help="Change nothing; exit code 2 when something would.")
 def export(output: str, folder: Path, *, check: bool) -> int:
     """Write one schema per kind into FOLDER [default: schemas]."""
-    from reconciler.kinds.models import MODELS  # noqa: PLC0415
-    from reconciler.source.write import replace_text  # noqa: PLC0415
-    from reconciler.spec.schema import schemas  # noqa: PLC0415
+    from reconciler.kinds.models import MODELS
+    from reconciler.source.write import replace_text
+    from reconciler.spec.schema import schemas
 
     changed: list[str] = []
     for name, text in schemas(MODELS).items():

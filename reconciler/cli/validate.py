@@ -25,13 +25,11 @@ FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
 )
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), help="Same as --format.")
 @click.option("--strict", is_flag=True, help="Warnings are errors, too.")
-def validate(
-    specs: Path | None, format_: str | None, output: str | None, *, strict: bool
-) -> int:
+def validate(specs: Path | None, format_: str | None, output: str | None, *, strict: bool) -> int:
     """Check the spec files: syntax, fields, references, workflows. Needs no server."""
-    import sys  # noqa: PLC0415
+    import sys
 
-    from reconciler.spec import report  # noqa: PLC0415
+    from reconciler.spec import report
 
     settings = settings_from({"specs": specs})
     loaded = app.load_specs(settings.specs)
@@ -39,8 +37,11 @@ def validate(
     findings = compiled.diagnostics
     chosen = format_ or output or ("github" if os.environ.get("GITHUB_ACTIONS") else "text")
     if findings or chosen != "text":
-        colour = chosen == "text" and wants_color(sys.stdout)
-        result(report.render(findings, loaded.texts, chosen, colour=colour).rstrip("\n"))
+        if chosen == "text":
+            text = report.text(findings, loaded.texts, colour=wants_color(sys.stdout))
+        else:
+            text = report.render(findings, loaded.texts, chosen)
+        result(text.rstrip("\n"))
     errors = sum(d.is_error for d in findings)
     warnings = len(findings) - errors
     failed = errors or (strict and warnings)

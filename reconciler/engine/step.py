@@ -68,7 +68,7 @@ class Stepper:
             async with self.slots:
                 if not proceed():
                     message = "stopped before it was attempted"
-                    raise ReconcilerError(message)  # noqa: TRY301 - one place reports all failures
+                    raise ReconcilerError(message)
                 step_id, intent = await self._intend(change)
                 finish = await self._carry_out(kind, change, step_id, intent)
             await finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Any, ClassVar
 
 from reconciler.kinds import _workflows
@@ -29,6 +30,15 @@ _KINDS = {
     TriggerType.API_CALL: "API",
 }
 _PLAIN = ("name", "description", "isActive", "triggerType", "triggerConfig", "tags", "metadata")
+_LIMITS = (
+    "max_concurrency",
+    "timeout_seconds",
+    "max_retries",
+    "rate_limit",
+    "rate_period_seconds",
+    "at_most_once",
+    "queue_deadline_seconds",
+)
 _OWN = "reconciler"  # our key in the row's metadata
 
 
@@ -217,12 +227,12 @@ def _runtime(spec: AutomationSpec) -> Payload:
     deadline = execution.queue_deadline
     return {
         "max_concurrency": execution.concurrency,
-        "timeout_seconds": execution.timeout.total_seconds(),
+        "timeout_seconds": ceil(execution.timeout.total_seconds()),
         "max_retries": execution.retries,
         "rate_limit": execution.rate_limit.count,
         "rate_period_seconds": execution.rate_limit.seconds,
         "at_most_once": execution.at_most_once,
-        "queue_deadline_seconds": None if deadline is None else deadline.total_seconds(),
+        "queue_deadline_seconds": None if deadline is None else ceil(deadline.total_seconds()),
     }
 
 
@@ -236,9 +246,13 @@ def _row(seen: Seen, row: Mapping[str, Any]) -> Payload:
         "createdBy": row["createdBy"],
         "n8nWorkflowId": None if workflow is None else seen.unref("Automation", Side.N8N, workflow),
         "self": Ref(seen.address, Side.ROW),
-        "runtime": dict(seen.rows.get("automation_runtime", {})),
+        "runtime": _limits(seen.rows.get("automation_runtime")),
     }
     return payload
+
+
+def _limits(row: Mapping[str, Any] | None) -> Payload:
+    return {} if row is None else {column: row[column] for column in _LIMITS}
 
 
 def _workflow(seen: Seen, object_: Object) -> Payload:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -10,8 +11,9 @@ from reconciler.kinds.credential import CredentialSpec
 from reconciler.kinds.organization import OrganizationSpec
 from reconciler.kinds.template import TemplateSpec
 from reconciler.kinds.trigger import TriggerSpec
+from reconciler.spec.model import Spec
 
-MODELS: Final = MappingProxyType(
+MODELS: Final[Mapping[str, type[Spec]]] = MappingProxyType(
     {
         "Organization": OrganizationSpec,
         "Credential": CredentialSpec,

@@ -34,7 +34,7 @@ from reconciler.store.tables.base import (
 
 _SETTINGS = (
     "max_concurrency > 0 AND timeout_seconds > 0 AND max_retries >= 0 AND rate_limit > 0 "
-    "AND rate_period_seconds > 0 AND max_queued > 0"
+    "AND rate_period_seconds > 0 AND max_queued > 0 AND queue_deadline_seconds > 0"
 )
 
 
@@ -51,6 +51,7 @@ automation_runtime = Table(
     *(Column(name, Integer) for name in ("max_concurrency", "timeout_seconds")),
     Column("max_retries", SmallInteger),
     *(Column(name, Integer) for name in ("rate_limit", "rate_period_seconds", "max_queued")),
+    Column("queue_deadline_seconds", Integer),
     Column("at_most_once", Boolean, nullable=False, server_default=text("false")),
     counter("running"),
     Column("last_served_at", MOMENT),

@@ -1,0 +1,141 @@
+"""`reconciler apply`: make PostgreSQL and n8n match the specs."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler import app
+from reconciler.cli.findings import require_valid, write_findings
+from reconciler.cli.options import (
+    addresses,
+    output_option,
+    scope_options,
+    server_options,
+    settings_from,
+    specs_option,
+)
+from reconciler.cli.output import document, is_terminal, say
+from reconciler.cli.planned import policy_from, show_plan
+from reconciler.cli.progress import Progress
+from reconciler.cli.summary import report_document, report_text
+from reconciler.engine.outcome import Report
+from reconciler.errors import ExitCode, GuardRefused, StalePlan, UsageError
+from reconciler.plan.artifact import decode
+from reconciler.plan.change import Plan
+from reconciler.plan.freshness import stale
+from reconciler.plan.planner import PlanOptions
+from reconciler.settings import Settings
+
+
+@click.command()
+@specs_option
+@server_options
+@scope_options
+@output_option
+@click.argument("file", required=False, type=click.Path(exists=True, path_type=Path))
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--concurrency", type=click.IntRange(1, 64), help="Changes at a time [default: 8].")
+@click.option(
+    "--lock-timeout",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="How long to wait for another writer.",
+)
+def apply(file: Path | None, lock_timeout: float, *, yes: bool, **given: Any) -> int:
+    """Make PostgreSQL and n8n match the specs, or do exactly what the plan FILE says.
+
+    Asks before it changes anything, unless --yes is given. Ctrl-C is safe: the next
+    apply finishes what was begun.
+    """
+    settings = settings_from(given)
+    saved = None if file is None else _read_plan(file)
+    return int(asyncio.run(_apply(settings, saved, lock_timeout, {**given, "yes": yes})))
+
+
+async def _apply(
+    settings: Settings, saved: Plan | None, lock_timeout: float, given: dict[str, Any]
+) -> ExitCode:
+    async with app.open_session(settings, needs_key=True) as session:
+        lock = session.lock("apply")
+        async with lock.acquire(lock_timeout, on_wait=_say_holder) as held:
+            planned = await _plan(session, settings, saved, given)
+            plan = planned.plan
+            if given["output"] == "text":
+                show_plan(plan, "text")
+            if not plan.shown:
+                report = await session.carry_out(planned, held, lambda _: None)
+            else:
+                ask(yes=given["yes"])
+                with Progress(plan) as progress:
+                    report = await session.carry_out(planned, held, progress.done)
+    _tell(report, given["output"], plan)
+    return report.exit_code
+
+
+async def _plan(
+    session: app.Session, settings: Settings, saved: Plan | None, given: dict[str, Any]
+) -> app.Planned:
+    """Plan anew; a saved plan must still be what one would plan now."""
+    loaded = app.load_specs(settings.specs)
+    require_valid(loaded.diagnostics, loaded.texts)
+    revision = app.spec_revision(settings)
+    if saved is None:
+        options = PlanOptions(
+            prune=given["prune"], targets=addresses(given["targets"]), revision=revision
+        )
+        also = frozenset(given["organizations"])
+    else:
+        scope = saved.scope
+        options = PlanOptions(
+            prune=scope.prune, targets=scope.targets, only=scope.only, revision=revision
+        )
+        also = scope.organizations
+    policy = policy_from(given["allow_remove"], loaded)
+    planned = await session.plan(loaded, options, policy, also)
+    require_valid(planned.compiled.diagnostics, loaded.texts)
+    write_findings(planned.compiled.diagnostics, loaded.texts)
+    if saved is not None:
+        moved = stale(saved, planned.world, app.TRAITS)
+        if moved:
+            reasons = "; ".join(f"{address}: {why}" for address, why in sorted(moved.items()))
+            message = f"the world moved on after the plan was made: {reasons}"
+            raise StalePlan(message, hint="make a new plan")
+        return replace(planned, plan=saved)
+    return planned
+
+
+def _read_plan(file: Path) -> Plan:
+    try:
+        return decode(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"can't read the plan {file}: {error}"
+        raise UsageError(message) from None
+
+
+def ask(*, yes: bool) -> None:
+    """Let a person confirm; without a person, --yes is needed."""
+    if yes:
+        return
+    if not is_terminal(sys.stdin):
+        message = "nobody is here to confirm the plan"
+        raise GuardRefused(message, hint="give --yes")
+    click.confirm("Apply these changes?", abort=True, err=True)
+
+
+def _say_holder(holder: object) -> None:
+    say(f"waiting for {holder}")
+
+
+def _tell(report: Report, output: str, plan: Plan) -> None:
+    if output == "json":
+        document(report_document(report, plan))
+        return
+    if report.outcomes:
+        report_text(report)

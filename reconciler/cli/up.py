@@ -1,0 +1,146 @@
+"""`reconciler up`: PostgreSQL and n8n on this machine, the specs applied, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import SecretStr
+
+from reconciler import app
+from reconciler.cli.findings import require_valid, write_findings
+from reconciler.cli.options import settings_from, specs_option
+from reconciler.cli.output import painter, result, say
+from reconciler.cli.planned import policy_from
+from reconciler.cli.progress import Progress
+from reconciler.cli.starting import Starting
+from reconciler.cli.summary import report_text
+from reconciler.embedded.keys import ensure_key_file
+from reconciler.embedded.stack import Stack
+from reconciler.engine.outcome import Report
+from reconciler.engine.safe import environment_names
+from reconciler.errors import ExitCode
+from reconciler.plan.planner import PlanOptions
+from reconciler.settings import Settings, Source
+from reconciler.vault.standins import make_standins
+
+KEY_FILE = "encryption.key"
+
+
+@click.command()
+@specs_option
+@click.option("--once", is_flag=True, help="Apply and end, instead of staying.")
+def up(specs: Path | None, *, once: bool) -> int:
+    """Start PostgreSQL and n8n here, apply the specs, and stay until Ctrl-C.
+
+    State lies below .reconciler/. DATABASE_URL or N8N_URL, where set, are used instead
+    of an embedded server.
+    """
+    settings = settings_from({"specs": specs})
+    own = {Source.ENVIRONMENT, Source.FILE, Source.FLAG}
+    outside_database = settings.database_url if settings.source("database_url") in own else None
+    outside_n8n = settings.n8n_url if settings.source("n8n_url") in own else None
+    say(f"reconciler up: state in {settings.state}/, specs in {settings.specs}/")
+    with (
+        Starting() as starting,
+        Stack(
+            settings.state,
+            want_postgres=outside_database is None,
+            want_n8n=outside_n8n is None,
+            external_database_url=outside_database.get_secret_value() if outside_database else None,
+            progress=starting.progress,
+        ) as stack,
+    ):
+        known: dict[str, Any] = {"database_url": SecretStr(stack.database_url)}
+        if outside_n8n is None:
+            known |= {
+                "n8n_url": stack.n8n_url,
+                "n8n_api_key": SecretStr(stack.n8n_api_key),
+            }
+        if settings.encryption_key is None:
+            known["encryption_key"] = SecretStr(ensure_key_file(settings.state / KEY_FILE))
+        settings = settings.model_copy(update=known)
+        code = _apply(settings, starting)
+        _tell(settings)
+        if once:
+            return int(code)
+        _wait()
+        say("stopping")
+    return ExitCode.OK
+
+
+def _apply(settings: Settings, starting: Starting) -> ExitCode:
+    """Upgrade the database and apply the specs; wrong specs leave the servers running."""
+    from reconciler.store import migrate
+
+    assert settings.database_url is not None
+    starting.progress("upgrading the database", None)
+    ran = asyncio.run(migrate.upgrade(settings.database_url.get_secret_value()))
+    if ran:
+        say(f"database upgraded to {ran[-1]}")
+    starting.end()
+    if not settings.specs.is_dir():
+        say(f"there is no spec folder {settings.specs}; `reconciler init` makes one")
+        return ExitCode.OK
+    loaded = app.load_specs(settings.specs)
+    if not loaded.ok:
+        write_findings(loaded.diagnostics, loaded.texts)
+        say("the specs have errors and were not applied; fix them, then `reconciler apply`")
+        return ExitCode.INVALID_SPECS
+    standins = settings.state / app.STANDINS
+    missing = [n for n in environment_names(loaded.resources) if not os.environ.get(n)]
+    made = make_standins(standins, missing)
+    if made:
+        say(f"made up {len(made)} secrets for this machine in {standins}")
+    report = asyncio.run(_turn(settings, loaded))
+    return report.exit_code
+
+
+async def _turn(settings: Settings, loaded: Any) -> Report:
+    async with app.open_session(settings, needs_key=True) as session:
+        async with session.lock("up").acquire(
+            30.0, on_wait=lambda h: say(f"waiting for {h}")
+        ) as held:
+            options = PlanOptions(revision=app.spec_revision(settings))
+            planned = await session.plan(loaded, options, policy_from(None, loaded), frozenset())
+            require_valid(planned.compiled.diagnostics, loaded.texts)
+            write_findings(planned.compiled.diagnostics, loaded.texts)
+            with Progress(planned.plan) as progress:
+                report = await session.carry_out(planned, held, progress.done)
+    if report.outcomes:
+        report_text(report)
+    else:
+        result("No changes.")
+    return report
+
+
+def _tell(settings: Settings) -> None:
+    paint = painter(sys.stdout)
+    owner = settings.state / "n8n" / "owner.json"
+    result("")
+    result(f"n8n editor   {paint('bold', str(settings.n8n_url))}")
+    if owner.is_file():
+        result(f"  log in with the e-mail and password in {owner}")
+    result(f"specs        {settings.specs}/ - edit a file, then in another shell:")
+    result("             reconciler plan     shows exactly your change")
+    result("             reconciler apply    makes it")
+    result("             reconciler status   shows how everything is")
+    result("Ctrl-C stops what was started here; the state is kept.")
+
+
+def _wait() -> None:
+    """Sleep until somebody ends us."""
+    ended = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: ended.set())
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    ended.wait()
+    for number, handler in before.items():
+        signal.signal(number, handler)
