@@ -73,11 +73,12 @@ class _Planning:
             built=built,
             selected=settled,
         )
+        left_alone = self.left_alone(undeclared)
         waves = tuple(tuple(wave) for wave in (*building, *ending.waves()) if wave)
         return Plan(
             waves=waves,
             drift=tuple(sorted(self.drift, key=lambda d: d.address)),
-            undeclared=self.left_alone(undeclared),
+            undeclared=left_alone,
             unchanged=tuple(a for a in self.in_sync if a not in built),
             scope=Scope(
                 organizations=self.view.world.organizations,
