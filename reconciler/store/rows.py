@@ -23,7 +23,8 @@ Columns: TypeAlias = dict[str, Any]
 _COLUMNS = """
 SELECT c.relname, array_agg(a.attname::text)
 FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
-WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s)
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = ANY(%s) AND c.relname = ANY(%s)
   AND a.attnum > 0 AND NOT a.attisdropped
 GROUP BY c.relname
 """
@@ -189,11 +190,8 @@ class Rows:
 
     async def _columns(self, connection: Connection, table: str) -> frozenset[str]:
         if table not in self._present:
-            if SHAPES[table].schema != "public":
-                message = f"name the columns of {table} that are wanted"
-                raise ReconcilerError(message)
-            tables = [name for name, shape in SHAPES.items() if shape.schema == "public"]
-            cursor = await connection.execute(_COLUMNS, (tables,))
+            schemas = sorted({shape.schema for shape in SHAPES.values()})
+            cursor = await connection.execute(_COLUMNS, (schemas, list(SHAPES)))
             self._present |= {name: frozenset(columns) async for name, columns in cursor}
         return self._present.get(table, frozenset())
 
