@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.plan.change import Action, Change, Drift, Reason
 from reconciler.plan.diff import (
+    NOTHING,
     Cause,
     Comparison,
     FieldChange,
@@ -127,7 +128,7 @@ class _Row:
         if fields or recorded.removed or self.lacks("row") or self.lost_loan():
             reason = self.why_update(recorded, fields)
             return Decision(self.change(Action.UPDATE, reason, fields), drift)
-        if self.outdated(recorded):
+        if self.outdated(recorded, comparison):
             return Decision(self.refresh(), drift)
         return IN_SYNC
 
@@ -205,13 +206,13 @@ class _Row:
         reason = _drift_reason(comparison.drift, self.seen)
         return Drift(address=address, reason=reason, fields=comparison.drift)
 
-    def outdated(self, recorded: Recorded) -> bool:
-        return (
-            self.case.moves
-            or self.case.attempted is not None
-            or recorded.protected != self.desired.protected
-            or not same(recorded.payload, self.desired.payload)
-        )
+    def outdated(self, recorded: Recorded, comparison: Comparison) -> bool:
+        if self.case.moves or recorded.protected != self.desired.protected:
+            return True
+        if comparison is NOTHING and self.case.before is recorded.payload:
+            return False  # compared a moment ago
+        changed = not same(recorded.payload, self.desired.payload)
+        return changed or self.case.attempted is not None
 
     def refresh(self) -> Change:
         change = self.change(Action.RECORD, Reason.OUTDATED)

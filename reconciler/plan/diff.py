@@ -74,11 +74,13 @@ def same(a: Leaf, b: Leaf) -> bool:
     if a is b:
         return True
     if isinstance(a, dict):
-        return (
-            isinstance(b, dict)
-            and len(a) == len(b)
-            and all(key in b and same(item, b[key]) for key, item in a.items())
-        )
+        if not isinstance(b, dict) or len(a) != len(b):
+            return False
+        for key, item in a.items():  # a loop: this is where a plan without changes spends its time
+            other = b.get(key, MISSING)
+            if item is not other and not same(item, other):
+                return False
+        return True
     if isinstance(a, list):
         return isinstance(b, list) and len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, bool) or isinstance(b, bool):
@@ -91,13 +93,7 @@ def same(a: Leaf, b: Leaf) -> bool:
 def compare(versions: Versions, traits: Traits) -> Comparison:
     """Find the fields of *observed* that must change to satisfy *desired*, and those that drifted."""
     v = versions
-    if (
-        v.attempted is None
-        and v.desired == v.recorded
-        and v.desired == v.observed
-        and same(v.desired, v.recorded)
-        and same(v.desired, v.observed)
-    ):
+    if v.attempted is None and same(v.desired, v.recorded) and same(v.recorded, v.observed):
         return NOTHING
     walk = _Walk(versions, traits)
     walk.visit(

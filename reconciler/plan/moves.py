@@ -23,7 +23,7 @@ def settle_moves(world: World) -> dict[Address, Address]:
     In a chain (b -> c, a -> b) the record of b makes room for that of a.
     """
     moves: dict[Address, Address] = {}
-    for new in sorted(world.desired):
+    for new in sorted(a for a, desired in world.desired.items() if desired.moved_from):
         old = world.desired[new].moved_from
         if old is None or old not in world.recorded or old in moves.values():
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from reconciler.plan.change import Action, Change, Drift, Only, Plan, Reason, Scope
@@ -137,11 +138,12 @@ class _Planning:
 
     def removals(
         self,
-        settled: Iterable[Address],
+        settled: AbstractSet[Address],
         undeclared: Iterable[Address],
         built: Mapping[Address, Change],
     ) -> Iterable[Change]:
-        for address in sorted(settled):
+        deposed = {a for a in settled if (r := self.view.case(a).recorded) and r.deposed}
+        for address in sorted(deposed | (built.keys() & settled)):
             change = built.get(address)
             if change is None or change.blocked is None:
                 yield from discards(self.view.case(address), change)

@@ -62,7 +62,7 @@ class Ending:
 
     def waves(self) -> list[list[Change]]:
         """Order the removals, holders first; what is still referred to is blocked or put off."""
-        kept = self.withheld()
+        kept = self.withheld() if self.removals else []
         nodes = {(c.address, n): c for n, c in enumerate(kept)}
         of: dict[Address, list[tuple[Address, int]]] = {}
         for node in nodes:

@@ -75,10 +75,8 @@ class View:
         world = self.world
         return tuple(
             address
-            for address in sorted(world.recorded)
-            if address not in world.desired
-            and address not in self._names
-            and address.organization in world.organizations
+            for address in sorted(world.recorded.keys() - world.desired.keys() - self._names.keys())
+            if address.organization in world.organizations
         )
 
     @cached_property
