@@ -25,9 +25,10 @@ def require_valid(
 
 
 def write_findings(diagnostics: Sequence[Diagnostic], texts: Mapping[str, str]) -> None:
-    """Print findings on stderr."""
-    if not diagnostics:
-        return
+    """Print errors and warnings on stderr; notes are for `validate --notes`."""
+    from reconciler.engine.compile import visible
     from reconciler.spec import report
 
-    say(report.text(diagnostics, texts, colour=wants_color(sys.stderr)).rstrip("\n"))
+    shown = visible(diagnostics)
+    if shown:
+        say(report.text(shown, texts, colour=wants_color(sys.stderr)).rstrip("\n"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from types import TracebackType
 from typing import Self
 
@@ -34,9 +33,6 @@ class Progress:
 
     def __enter__(self) -> Self:
         """Begin; something is seen at once."""
-        self._began = time.monotonic()
-        if outcome.state is State.NOT_ATTEMPTED:
-            return  # the summary says it once
         if self._bar is None:
             say(f"applying {self._total} change{'s' if self._total != 1 else ''}")
         else:
@@ -54,17 +50,17 @@ class Progress:
             self._bar.stop()
 
     def done(self, outcome: Outcome) -> None:
-        """Show one outcome."""
+        """Show one outcome; what was not attempted is said once, in the summary."""
         self._ended += 1
+        if self._bar is not None:
+            self._bar.advance(self._task)
+        if outcome.state is State.NOT_ATTEMPTED:
+            return
         style, word = _MARK.get(outcome.state, ("dim", outcome.state.value))
-        line = f"{self._paint(style, word):<6} {outcome.action} {outcome.address}"
+        line = f"{self._paint(style, f'{word:<6}')} {outcome.action} {outcome.address}"
         if outcome.message:
             line += f": {escape(outcome.message)}"
-        if outcome.state is State.NOT_ATTEMPTED:
-            return  # the summary says it once
         if self._bar is None:
             say(f"[{self._ended}/{self._total}] {line}")
-            return
-        if outcome.state is State.FAILED:
+        elif outcome.state is State.FAILED:
             self._bar.console.print(line, markup=False, highlight=False)
-        self._bar.advance(self._task)

@@ -10,6 +10,7 @@ import click
 from reconciler import app
 from reconciler.cli.options import settings_from, specs_option
 from reconciler.cli.output import painter, result, say, wants_color
+from reconciler.diagnostics import Severity
 from reconciler.errors import ExitCode
 
 FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
@@ -24,17 +25,19 @@ FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
     help="How to print findings; github is chosen by itself in GitHub Actions.",
 )
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), help="Same as --format.")
+@click.option("--notes", is_flag=True, help="Print notes, too, such as code inside workflows.")
 @click.option("--strict", is_flag=True, help="Warnings are errors, too.")
-def validate(specs: Path | None, format_: str | None, output: str | None, *, strict: bool) -> int:
+def validate(specs: Path | None, format_: str | None, output: str | None, *, notes: bool, strict: bool) -> int:
     """Check the spec files: syntax, fields, references, workflows. Needs no server."""
     import sys
 
+    from reconciler.engine.compile import visible
     from reconciler.spec import report
 
     settings = settings_from({"specs": specs})
     loaded = app.load_specs(settings.specs)
     compiled = app.check(loaded, settings)
-    findings = compiled.diagnostics
+    findings = compiled.diagnostics if notes else visible(compiled.diagnostics)
     chosen = format_ or output or ("github" if os.environ.get("GITHUB_ACTIONS") else "text")
     if findings or chosen != "text":
         if chosen == "text":
@@ -43,7 +46,7 @@ def validate(specs: Path | None, format_: str | None, output: str | None, *, str
             text = report.render(findings, loaded.texts, chosen)
         result(text.rstrip("\n"))
     errors = sum(d.is_error for d in findings)
-    warnings = len(findings) - errors
+    warnings = sum(d.severity is Severity.WARNING for d in findings)
     failed = errors or (strict and warnings)
     if chosen == "text":
         count = f"{loaded.documents} documents in {loaded.files} files"

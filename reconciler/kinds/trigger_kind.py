@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from math import ceil
 from typing import Any, ClassVar
 
 from reconciler.kinds._sealed import stored
@@ -74,7 +75,7 @@ class TriggerKind(Kind[TriggerSpec]):
             "timezone": spec.timezone if is_schedule else None,
             "misfire": spec.misfire.value if is_schedule else None,
             "overlap": spec.overlap.value if is_schedule else None,
-            "jitter": spec.jitter.total_seconds() if spec.jitter is not None else None,
+            "jitter": None if spec.jitter is None else ceil(spec.jitter.total_seconds()),
             "auth": _auth(spec) if is_webhook else None,
             "authSecrets": secrets,
         }

@@ -50,6 +50,10 @@ class Notes:
         """Add a finding that people should look at."""
         self._add(Severity.WARNING, code, path, message, hint)
 
+    def note(self, code: str, path: Path, message: str, hint: str | None = None) -> None:
+        """Add a finding for those who look for it."""
+        self._add(Severity.NOTE, code, path, message, hint)
+
     def drop(self, path: Path, reason: str, *, routine: bool = False) -> None:
         """Say that the part at *path* is left out."""
         self.dropped.append(Dropped(path, reason, routine))

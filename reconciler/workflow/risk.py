@@ -16,6 +16,7 @@ from reconciler.workflow.normal import Normal
 
 _BASE = "n8n-nodes-base."
 _CHAIN = "@n8n/n8n-nodes-langchain."
+_CODE = "RISK001"
 _KINDS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(
         (
@@ -26,7 +27,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
             f"{_CHAIN}code",
             f"{_CHAIN}toolCode",
         ),
-        ("RISK001", "runs code of its own"),
+        (_CODE, "runs code of its own"),
     ),
     f"{_BASE}executeCommand": ("RISK002", "runs commands on n8n's machine"),
     f"{_BASE}ssh": ("RISK003", "runs commands on other machines"),
@@ -74,13 +75,15 @@ _MAX_SCANNED = 200_000  # characters of one text; longer ones are looked at from
 
 
 def scan(normal: Normal) -> tuple[Finding, ...]:
-    """Flag risky nodes and what looks like a secret; all findings are warnings."""
+    """Flag risky nodes and what looks like a secret; findings are warnings or notes."""
     notes = Notes()
     for name, node in normal.nodes.items():
         kind = str(node.get("type"))
         code, what = _KINDS.get(kind) or _KINDS.get(kind.removesuffix("Tool")) or ("", "")
         if code:
-            notes.warn(code, normal.at(name, "type"), f'the node "{name}" {what}')
+            # Code nodes are everyday work: a note; what reaches outside n8n is a warning.
+            remark = notes.note if code == _CODE else notes.warn
+            remark(code, normal.at(name, "type"), f'the node "{name}" {what}')
         for path, what in _secrets(node.get("parameters"), ("parameters",)):
             notes.warn(
                 "RISK010",
