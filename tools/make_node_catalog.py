@@ -32,11 +32,15 @@ def main() -> None:
         catalog = NodeCatalog.from_descriptions(
             with_tools(descriptions), source=f"n8n {version}", package=package
         )
-        types |= catalog.types
+        strict = versioned(modules / package, package)
+        types |= {
+            name: dataclasses.replace(one, strict=base_of(name) in strict)
+            for name, one in catalog.types.items()
+        }
     for name in list(types):
-        if name in NOT_FOR_USERS or name.removesuffix("Tool") in NOT_FOR_USERS:
+        if base_of(name) in NOT_FOR_USERS:
             del types[name]
-        elif name in excluded or name.removesuffix("Tool") in excluded:
+        elif base_of(name) in excluded:
             types[name] = dataclasses.replace(types[name], excluded=True)
     catalog = NodeCatalog(source=f"n8n {version}", types=types)
     packed = catalog.to_json()
@@ -60,6 +64,21 @@ def with_tools(descriptions: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if any("$nodeId" in str(hook.get("path")) for hook in one.get("webhooks") or []):
             derived.append({**one, "name": f"{one['name']}HitlTool"})
     return [*descriptions, *derived]
+
+
+def base_of(name: str) -> str:
+    """The ordinary node that a tool type is derived from."""
+    return name.removesuffix("Tool").removesuffix("Hitl") if name.endswith("Tool") else name
+
+
+def versioned(folder: Path, package: str) -> set[str]:
+    """The node types whose class refuses versions that it doesn't know."""
+    known = json.loads((folder / "dist" / "known" / "nodes.json").read_text("utf-8"))
+    found = set()
+    for name, one in known.items():
+        if "VersionedNodeType" in (folder / one["sourcePath"]).read_text("utf-8"):
+            found |= {f"{package}.{name}", base_of(f"{package}.{name}")}
+    return found
 
 
 def excluded_by_default(modules: Path) -> set[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from reconciler.resource.payload import Value
 from reconciler.workflow.catalog import NodeCatalog, shipped_catalog
 from reconciler.workflow.finding import Finding, Notes
+from reconciler.workflow.graph import edges
 from reconciler.workflow.nodes import calls_workflow
 from reconciler.workflow.normal import Normal, nodes_of
 from reconciler.workflow.slots import asked, required, stale
@@ -84,6 +85,7 @@ def _bind_credentials(
     notes: Notes,
 ) -> None:
     used: set[str] = set()
+    linked = {name for edge in edges(document) for name in (edge.source, edge.target)}
     for name, node in nodes_of(document).items():
         written = node.get("credentials")
         written = written if isinstance(written, dict) else {}
@@ -100,7 +102,8 @@ def _bind_credentials(
                 used.add(kind)
         for kind in sorted({*written, *required(node, catalog)} - bound.keys()):
             if name not in mapping and not stale(node, kind, catalog):
-                _missing(normal, name, kind, node, notes)
+                serious = not node.get("disabled") and (name in linked or _starts(node, catalog))
+                _missing(normal, name, kind, serious=serious, notes=notes)
         if written or bound:
             node["credentials"] = {**written, **bound}
     for key in sorted(mapping.keys() - used):
@@ -132,14 +135,19 @@ def _only(
     return []
 
 
-def _missing(normal: Normal, name: str, kind: str, node: Mapping[str, Value], notes: Notes) -> None:
-    where = normal.at(name, "credentials", kind)
-    message = f'the node "{name}" needs a credential of type {kind}'
-    hint = f"write under workflow.credentials: {{{kind}: <name of a Credential>}}"
-    if node.get("disabled"):
-        notes.warn("WFL120", where, message, hint)
-    else:
-        notes.error("WFL120", where, message, hint)
+def _missing(normal: Normal, name: str, kind: str, *, serious: bool, notes: Notes) -> None:
+    report = notes.error if serious else notes.warn  # n8n doesn't look at nodes that can't run
+    report(
+        "WFL120",
+        normal.at(name, "credentials", kind),
+        f'the node "{name}" needs a credential of type {kind}',
+        f"write under workflow.credentials: {{{kind}: <name of a Credential>}}",
+    )
+
+
+def _starts(node: Mapping[str, Value], catalog: NodeCatalog) -> bool:
+    known = catalog.get(node.get("type"))
+    return known is not None and (known.trigger or known.webhook != "none")
 
 
 def _bind_calls(

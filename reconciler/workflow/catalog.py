@@ -11,7 +11,7 @@ import difflib
 import functools
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Literal
 
@@ -24,11 +24,15 @@ _WEBHOOK_CODES: Mapping[str, WebhookUse] = {"": "none", "r": "resume", "f": "pat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialSlot:
-    """A credential type that a node type can use; *show* limits it to parameter values."""
+    """A credential type that a node type can use; *show* limits it to parameter values.
+
+    *defaults* has the values of those parameters that are not written.
+    """
 
     type: str
     required: bool
     show: Mapping[str, tuple[str | bool | int | float, ...]]
+    defaults: Mapping[str, str | bool | int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,7 @@ class NodeType:
 
     name: str
     variants: tuple[NodeVariant, ...]
+    strict: bool = False  # n8n refuses a version it doesn't know; it runs other types all the same
     excluded: bool = False  # n8n leaves it out unless NODES_EXCLUDE says otherwise
 
     @property
@@ -110,7 +115,7 @@ class NodeCatalog:
             name = f"{package}.{one['name']}" if package else str(one["name"])
             collected.setdefault(name, []).append(_variant(one))
         types = {
-            name: NodeType(name=name, variants=tuple(variants))
+            name: NodeType(name=name, variants=tuple(variants), strict=len(variants) > 1)
             for name, variants in collected.items()
         }
         return cls(source=source, types=types, complete=not package)
@@ -120,7 +125,7 @@ class NodeCatalog:
         return {
             "source": self.source,
             "types": {
-                name: [*([{"excluded": True}] if one.excluded else []), *map(_pack, one.variants)]
+                name: ["x" * one.excluded + "s" * one.strict, *map(_pack, one.variants)]
                 for name, one in sorted(self.types.items())
             },
         }
@@ -130,9 +135,12 @@ class NodeCatalog:
         """Decode what `to_json` wrote."""
         types = {}
         for name, packed in data["types"].items():
-            excluded = isinstance(packed[0], dict)
-            variants = tuple(_unpack(one) for one in packed[excluded:])
-            types[name] = NodeType(name=name, variants=variants, excluded=excluded)
+            types[name] = NodeType(
+                name=name,
+                variants=tuple(map(_unpack, packed[1:])),
+                strict="s" in packed[0],
+                excluded="x" in packed[0],
+            )
         return cls(source=data["source"], types=types)
 
 
@@ -154,19 +162,28 @@ def _variant(description: Mapping[str, Any]) -> NodeVariant:
         webhook = "path" if all(one.get("isFullPath") for one in lasting) else "id"
     return NodeVariant(
         versions=tuple(versions) if isinstance(versions, list) else (versions,),
-        credentials=tuple(map(_slot, description.get("credentials") or [])),
+        credentials=tuple(
+            _slot(one, description.get("properties") or [])
+            for one in description.get("credentials") or []
+        ),
         trigger="trigger" in description.get("group", []),
         polling=bool(description.get("polling")),
         webhook=webhook,
     )
 
 
-def _slot(credential: Mapping[str, Any]) -> CredentialSlot:
+def _slot(credential: Mapping[str, Any], properties: list[Mapping[str, Any]]) -> CredentialSlot:
     show = (credential.get("displayOptions") or {}).get("show") or {}
+    names = {name.removeprefix("/") for name in show}
     return CredentialSlot(
         type=credential["name"],
         required=bool(credential.get("required")),
-        show={name: tuple(values) for name, values in show.items()},
+        show={name.removeprefix("/"): tuple(values) for name, values in show.items()},
+        defaults={
+            one["name"]: one["default"]
+            for one in properties
+            if one["name"] in names and "default" in one and not one.get("displayOptions")
+        },
     )
 
 
@@ -182,7 +199,10 @@ def _pack(one: NodeVariant) -> list[Any]:
 
 def _pack_slot(slot: CredentialSlot) -> list[Any]:
     show = {name: list(values) for name, values in slot.show.items()}
-    return [slot.type, int(slot.required), *([show] if show else [])]
+    packed = [slot.type, int(slot.required), show, dict(slot.defaults)]
+    while not packed[-1] and len(packed) > 2:
+        packed.pop()
+    return packed
 
 
 def _unpack(packed: list[Any]) -> NodeVariant:
@@ -199,9 +219,9 @@ def _unpack(packed: list[Any]) -> NodeVariant:
 
 
 def _unpack_slot(packed: list[Any]) -> CredentialSlot:
-    show = packed[2] if len(packed) > 2 else {}
     return CredentialSlot(
         type=packed[0],
         required=bool(packed[1]),
-        show={name: tuple(values) for name, values in show.items()},
+        show={name: tuple(values) for name, values in packed[2].items()} if packed[2:] else {},
+        defaults=packed[3] if packed[3:] else {},
     )

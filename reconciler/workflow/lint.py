@@ -89,6 +89,7 @@ def _check_type(
             "set NODES_EXCLUDE on that n8n and allow the type here, or use another node",
         )
     elif known.variant(version) is None:
+        report = report if known.strict else notes.warn
         versions = ", ".join(str(number) for number in known.versions)
         report(
             "WFL115",

@@ -57,7 +57,7 @@ def _hidden(slot: CredentialSlot, node: Mapping[str, Value], *, absent: bool) ->
     """Whether the parameters rule *slot* out; *absent* is the answer for one that isn't written."""
     values = _parameters(node)
     for name, allowed in slot.show.items():
-        value = values.get(name.removeprefix("/"))
+        value = values.get(name, slot.defaults.get(name))
         if isinstance(value, str) and value.startswith("="):
             return False
         if absent if value is None else value not in allowed:

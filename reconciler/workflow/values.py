@@ -53,7 +53,7 @@ def clean_text(text: str, path: Path, notes: Notes) -> str:
     """Give *text* back; half characters and NUL, which no database takes, become findings."""
     if "\0" in text:
         notes.error("WFL109", path, "holds a NUL character, which PostgreSQL can't store")
-        text = text.replace("\0", "")
+        text = text.replace("\0", "\ufffd")
     if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
         notes.error("WFL109", path, "holds half a character (a lone surrogate)")
         text = text.encode("utf-8", "replace").decode("utf-8")

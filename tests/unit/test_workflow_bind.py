@@ -10,7 +10,7 @@ from reconciler.resource.address import Address
 from reconciler.resource.payload import Ref
 from reconciler.workflow.bind import ERROR_WORKFLOW, Bound, Call, bind, find_calls
 from reconciler.workflow.normal import nodes_of, normalize
-from tests.unit.workflow_samples import node, workflow
+from tests.unit.workflow_samples import link, node, workflow
 
 MAIL = Ref(Address("acme", "Credential", "mail"))
 CHAT = Ref(Address("acme", "Credential", "chat"))
@@ -62,9 +62,10 @@ def test_a_node_that_names_no_credential_gets_the_one_its_parameters_ask_for(
 
 
 def test_a_missing_credential_is_an_error_that_says_what_to_write() -> None:
-    bound = tie(node("Mail", "gmail", 2.1, credentials={"gmailOAuth2": {"name": "x"}}))
+    mail = node("Mail", "gmail", 2.1, credentials={"gmailOAuth2": {"name": "x"}})
+    raw = workflow(mail, node("When", "manualTrigger"), connections={"When": link("Mail")})
 
-    (finding,) = bound.findings
+    (finding,) = bind(normalize(raw), {}, {}).findings
     assert finding.code == "WFL120"
     assert finding.is_error
     assert finding.path == ("nodes", 0, "credentials", "gmailOAuth2")
@@ -79,6 +80,9 @@ def test_a_missing_credential_is_an_error_that_says_what_to_write() -> None:
         ("webhook", 2, {"authentication": "basicAuth"}, ["httpBasicAuth"]),
         ("webhook", 2, {"authentication": "none"}, []),
         ("telegram", 1.2, {}, ["telegramApi"]),
+        ("gmail", 2.1, {}, ["gmailOAuth2"]),  # by the default of "authentication"
+        ("gmail", 2.1, {"authentication": "serviceAccount"}, ["googleApi"]),
+        ("gmail", 2.1, {"authentication": "={{ 1 }}"}, ["gmailOAuth2", "googleApi"]),
         ("set", 3.4, {}, []),
         ("noSuchNode", 1, {}, []),
     ],
@@ -103,9 +107,30 @@ def test_a_leftover_of_another_choice_is_not_missing() -> None:
     assert bound.findings == ()
 
 
-def test_a_disabled_node_only_warns() -> None:
-    assert [one[:2] for one in found(tie(node("T", "telegram", 1.2, disabled=True)))] == [
-        ("WFL120", "warning")
+@pytest.mark.parametrize(
+    "disabled, connections, severity",
+    [
+        (False, {"When": link("T")}, "error"),
+        (False, {"T": link("When")}, "error"),
+        (True, {"When": link("T")}, "warning"),
+        (False, {}, "warning"),  # n8n doesn't look at it either
+    ],
+)
+def test_only_a_node_that_can_run_has_to_have_its_credential(
+    disabled: bool, connections: dict[str, Any], severity: str
+) -> None:
+    raw = workflow(
+        node("T", "trello", 1, disabled=disabled),
+        node("When", "manualTrigger"),
+        connections=connections,
+    )
+
+    assert [one[:2] for one in found(bind(normalize(raw), {}, {}))] == [("WFL120", severity)]
+
+
+def test_a_trigger_has_to_have_its_credential_even_alone() -> None:
+    assert [one[:2] for one in found(tie(node("T", "telegramTrigger", 1.2)))] == [
+        ("WFL120", "error")
     ]
 
 
