@@ -42,7 +42,7 @@ class Reason(enum.StrEnum):
     CHANGED = "changed in git"
     DRIFTED = "changed outside git"
     BOTH = "changed in git and outside git"
-    IMMUTABLE = "a field that can't be changed in place changed"
+    IMMUTABLE = "can't be changed in place"
     RELINKED = "something it refers to gets a new id"
     REBOUND = "n8n has another object in its place"
     RESTORED = "declared again after its removal"
@@ -138,7 +138,7 @@ class Change:
         if self.reason is Reason.RELINKED and self.because:
             return f"{self.because} gets a new id"
         if self.moved_from:
-            moved = f"was {self.moved_from.name}"
+            moved = f"renamed from {self.moved_from.name}"
             return moved if self.reason is Reason.MOVED else f"{moved}; {self.reason.value}"
         return self.reason.value
 

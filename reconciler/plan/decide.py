@@ -77,7 +77,8 @@ def drifted(case: Case, traits: Traits) -> Drift | None:
         observed=observed.payload,
     )
     fields = compare(versions, traits).drift
-    return Drift(address=case.address, reason=Reason.DRIFTED, fields=fields) if fields else None
+    reason = _drift_reason(fields, observed.payload)
+    return Drift(address=case.address, reason=reason, fields=fields) if fields else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,8 @@ def shorten(text: str, width: int) -> str:
     """Cut *text* in the middle, so that it takes at most *width* characters."""
     if len(text) <= width:
         return text
-    head = max(1, (width - 1) * 2 // 3)
-    tail = max(0, width - 1 - head)
+    head = (width - 1) * 2 // 3
+    tail = width - 1 - head
     return f"{text[:head]}…{text[len(text) - tail :]}"
 
 

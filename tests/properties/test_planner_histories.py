@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 from collections.abc import Mapping
@@ -230,10 +231,8 @@ def play(servers: Servers, turn: Turn) -> None:
     refused = frozenset(addresses[n] for n in turn.refused if n < len(addresses))
     if turn.crash:
         servers.crash_in, servers.crash_after = turn.crash
-    try:
+    with contextlib.suppress(Crash):
         Runner(servers, random.Random(turn.seed), refused).apply(plan)
-    except Crash:
-        pass
     servers.crash_in = None
 
 
