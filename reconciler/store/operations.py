@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 
 from psycopg.types.json import Jsonb
 
@@ -47,6 +47,18 @@ FROM reconciler.operation_steps
 WHERE {}
 ORDER BY intended_at, ordinal
 """
+
+
+class Beginning(TypedDict):
+    """What is known when an operation starts."""
+
+    id: str
+    kind: str
+    actor: str
+    host: str
+    git_revision: NotRequired[str | None]
+    plan_digest: NotRequired[str | None]
+    organizations: NotRequired[Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,22 +99,19 @@ class Operations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(
-        self,
-        *,
-        id: str,  # noqa: A002 - the column's name
-        kind: str,
-        actor: str,
-        host: str,
-        git_revision: str | None = None,
-        plan_digest: str | None = None,
-        organizations: Sequence[str] = (),
-    ) -> str:
+    async def begin(self, **facts: Unpack[Beginning]) -> str:
         """Write down that an operation starts; returns its id."""
-        values = {"id": id, "kind": kind, "actor": actor, "host": host}
-        values |= {"git_revision": git_revision, "plan_digest": plan_digest}
-        await self._execute(_BEGIN, {**values, "organizations": list(organizations)})
-        return id
+        values = {
+            "id": facts["id"],
+            "kind": facts["kind"],
+            "actor": facts["actor"],
+            "host": facts["host"],
+            "git_revision": facts.get("git_revision"),
+            "plan_digest": facts.get("plan_digest"),
+            "organizations": list(facts.get("organizations", ())),
+        }
+        await self._execute(_BEGIN, values)
+        return facts["id"]
 
     async def finish(self, operation: str, outcome: str, summary: Object | None = None) -> None:
         """Write down how it ended: done, partly, failed or interrupted."""

@@ -22,7 +22,8 @@ def table_name(table: str) -> sql.Composed:
 def select_by_ids(table: str, columns: tuple[str, ...]) -> bytes:
     """Select key and *columns* of the rows whose key is in the list %(ids)s."""
     shape = SHAPES[table]
-    wanted = [_selected(shape, column) for column in columns]
+    key = sql.Identifier("t", shape.key)
+    wanted = [key, *(_selected(shape, column) for column in columns)]
     joins = [
         sql.SQL(" LEFT JOIN {users} AS {alias} ON {alias}.id = t.{column}").format(
             users=table_name(USERS),
@@ -32,9 +33,9 @@ def select_by_ids(table: str, columns: tuple[str, ...]) -> bytes:
         for name, column in shape.people.items()
         if name in columns
     ]
-    statement = sql.SQL("SELECT {key}, {wanted} FROM {table} AS t{joins} WHERE {key} = ANY({ids})")
+    statement = sql.SQL("SELECT {wanted} FROM {table} AS t{joins} WHERE {key} = ANY({ids})")
     return statement.format(
-        key=sql.Identifier("t", shape.key),
+        key=key,
         wanted=sql.SQL(", ").join(wanted),
         table=table_name(table),
         joins=sql.SQL("").join(joins),

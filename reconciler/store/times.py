@@ -33,7 +33,7 @@ class _UtcBinary(TimestampBinaryLoader):
 
 
 class _AwareOnly(DatetimeDumper):
-    def upgrade(self, obj: datetime, format: PyFormat) -> Dumper:  # noqa: A002 - psycopg's name
+    def upgrade(self, obj: datetime, format: PyFormat) -> Dumper:  # noqa: A002, ARG002 - psycopg's name
         if obj.tzinfo is None:
             message = "a datetime without a zone would be stored as if it were UTC"
             raise ValueError(message)

@@ -141,4 +141,4 @@ for _statement in (
     "CREATE TRIGGER audit_log_stays BEFORE TRUNCATE ON reconciler.audit_log "
     "FOR EACH STATEMENT EXECUTE FUNCTION reconciler.refuse_change()",
 ):
-    event.listen(audit_log, "after_create", DDL(_statement))
+    event.listen(audit_log, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]
