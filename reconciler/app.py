@@ -119,10 +119,12 @@ class Session:
         """Read PostgreSQL and n8n."""
         return await Observer(kinds=KINDS, api=self.api, ledger=self.ledger()).read()
 
-    async def compile(self, loaded: Loaded, reading: Reading) -> Compiled:
+    async def compile(
+        self, loaded: Loaded, reading: Reading, also_ours: frozenset[str] = frozenset()
+    ) -> Compiled:
         """Build what the specs ask for, with secrets as fingerprints."""
         await self.safe.read(self._sources(), loaded.resources)
-        ours = {e.object_id for e in reading.recorded.values() if e.object_id}
+        ours = also_ours | {e.object_id for e in reading.recorded.values() if e.object_id}
         taken = taken_paths(reading.objects.get("workflows", ()), ours)
         facts = SpecFacts(
             loaded=loaded,
@@ -225,7 +227,8 @@ class Session:
         """
         reading = await self.observe()
         await self.safe.open_known(reading.recorded)
-        compiled = await self.compile(loaded, reading)
+        theirs = frozenset(id_ for d in drafts.adopted for id_ in d.ids.values())
+        compiled = await self.compile(loaded, reading, theirs)
         if not compiled.ok:
             raise SpecError(compiled.diagnostics)
         pretended = pretend(reading, drafts, compiled.desired, new_id)

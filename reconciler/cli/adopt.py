@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from reconciler import app
+from reconciler.cli.findings import write_findings
 from reconciler.cli.options import output_option, server_options, settings_from, specs_option
 from reconciler.cli.output import document, result, say
+from reconciler.diagnostics import SpecError
 from reconciler.errors import ConfigError, ReconcilerError, UsageError
 from reconciler.settings import Settings
 from reconciler.source.write import replace_text
@@ -49,7 +51,7 @@ def adopt(ids: tuple[str, ...], output: str, *, everything: bool, **given: Any) 
 async def _adopt(
     settings: Settings, wanted: frozenset[str] | None, given: dict[str, Any]
 ) -> dict[str, Any]:
-    loaded = app.load_specs(settings.specs)
+    loaded = now = app.load_specs(settings.specs)
     if not loaded.ok:
         message = "the spec folder has errors"
         raise ConfigError(message, hint="run `reconciler validate` first")
@@ -67,8 +69,11 @@ async def _adopt(
                         path.parent.mkdir(parents=True, exist_ok=True)
                         replace_text(path, text)
                         written.append(path)
-                await session.adopt(drafts, app.load_specs(settings.specs), held)
-            except ReconcilerError:
+                now = app.load_specs(settings.specs)
+                await session.adopt(drafts, now, held)
+            except ReconcilerError as error:
+                if isinstance(error, SpecError):
+                    write_findings(error.diagnostics, now.texts)
                 for path in written:
                     path.unlink(missing_ok=True)
                 raise

@@ -27,7 +27,9 @@ FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), help="Same as --format.")
 @click.option("--notes", is_flag=True, help="Print notes, too, such as code inside workflows.")
 @click.option("--strict", is_flag=True, help="Warnings are errors, too.")
-def validate(specs: Path | None, format_: str | None, output: str | None, *, notes: bool, strict: bool) -> int:
+def validate(
+    specs: Path | None, format_: str | None, output: str | None, *, notes: bool, strict: bool
+) -> int:
     """Check the spec files: syntax, fields, references, workflows. Needs no server."""
     import sys
 

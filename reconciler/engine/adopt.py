@@ -124,12 +124,12 @@ def pretend(
     """Give the reading as if an interrupted apply had made the workflows: apply then takes over."""
     recorded = dict(reading.recorded)
     for adopted in drafts.adopted:
-        recorded[adopted.address] = Recorded(
-            address=adopted.address,
-            row_id=new_id(),
-            object_id=adopted.ids[adopted.address],
-            attempted=desired[adopted.address].payload,
-        )
+        for address, id_ in adopted.ids.items():
+            if address not in recorded:
+                payload = desired[address].payload
+                recorded[address] = Recorded(
+                    address=address, row_id=new_id(), object_id=id_, attempted=payload
+                )
     return replace(reading, recorded=recorded)
 
 

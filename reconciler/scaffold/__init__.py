@@ -1,0 +1,1 @@
+"""The files that `reconciler init` writes; data only."""
