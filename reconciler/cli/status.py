@@ -10,9 +10,10 @@ import click
 
 from reconciler import app
 from reconciler.cli.options import output_option, server_options, settings_from, specs_option
-from reconciler.cli.output import document, escape, painter, result
+from reconciler.cli.output import document, escape, painter, result, say
 from reconciler.cli.tables import table
-from reconciler.engine.status import Health, Standing, Sync, standings
+from reconciler.engine.status import Health, Standing, Sync, standings, unknown
+from reconciler.errors import N8nError, N8nUnauthorized, N8nUnreachable
 from reconciler.plan.guard import Policy
 from reconciler.plan.planner import PlanOptions
 from reconciler.settings import Settings
@@ -74,9 +75,15 @@ async def _look(settings: Settings) -> tuple[tuple[Standing, ...], list[Any], An
 
     loaded = app.load_specs(settings.specs)
     async with app.open_session(settings) as session:
-        planned = await session.plan(loaded, PlanOptions(), Policy(), frozenset())
         operations = await session.operations(5)
-        return standings(planned.plan, planned.world), operations, await holder(session.database)
+        held = await holder(session.database)
+        try:
+            planned = await session.plan(loaded, PlanOptions(), Policy(), frozenset())
+        except (N8nError, N8nUnreachable, N8nUnauthorized) as error:
+            say(f"{painter(sys.stderr)('warning', 'warning:')} {escape(str(error))}")
+            recorded = await session.ledger().recorded()
+            return unknown(recorded, "n8n can't be asked"), operations, held
+        return standings(planned.plan, planned.world), operations, held
 
 
 def _document(shown: list[Standing], operations: list[Any], holder: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.plan.change import Plan, Reason
@@ -26,6 +27,7 @@ class Health(enum.StrEnum):
     DEGRADED = "Degraded"
     PAUSED = "Paused"
     MISSING = "Missing"
+    UNKNOWN = "Unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,22 @@ def standings(plan: Plan, world: World) -> tuple[Standing, ...]:
             )
         )
     return tuple(found)
+
+
+def unknown(recorded: Mapping[Address, Recorded], reason: str) -> tuple[Standing, ...]:
+    """Tell what is recorded while n8n can't be asked: nothing is known of the rest."""
+    return tuple(
+        Standing(
+            address=address,
+            sync=Sync.UNKNOWN,
+            health=Health.PROGRESSING if entry.attempted is not None else Health.UNKNOWN,
+            reason=reason,
+            revision=entry.revision,
+            protected=entry.protected,
+        )
+        for address, entry in sorted(recorded.items())
+        if not entry.removed
+    )
 
 
 def _health(recorded: Recorded | None, observed: Observed | None) -> Health:

@@ -20,7 +20,7 @@ from reconciler.workflow.bind import bind, find_calls
 from reconciler.workflow.entry import Served, find_entry_path, with_entry
 from reconciler.workflow.finding import Finding
 from reconciler.workflow.lint import Target, lint
-from reconciler.workflow.normal import Normal, normalize
+from reconciler.workflow.normal import Normal, left_out, normalize
 from reconciler.workflow.risk import scan
 from reconciler.workflow.wire import canonical_nodes
 
@@ -178,7 +178,8 @@ class _Workflow:
         taken = self._facts.taken(self._address)
         target = Target(taken=taken, managed=self._managed)
         found = lint(self.normal, self._facts.catalog, target)
-        return (*found, *self._bound, *self._entered, *scan(self.normal))
+        dropped = left_out(self.normal)
+        return (*found, *self._bound, *self._entered, *scan(self.normal), *dropped)
 
     def _credentials(self) -> dict[str, Value]:
         home = self._address.organization

@@ -110,7 +110,7 @@ def _read_value(value: object, handler: object) -> object:
     if isinstance(value, str | int | float):
         return plain(value)
     message = "a field is a text, a number, true or false, or {secretRef: ...}"
-    raise refuse(Problem("SPE104", message))
+    raise refuse(Problem("CRE108", message))
 
 
 DataValue: TypeAlias = Annotated[SecretField | str | int | float | bool, WrapValidator(_read_value)]

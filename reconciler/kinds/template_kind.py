@@ -13,7 +13,7 @@ from reconciler.resource.address import Address
 from reconciler.resource.api import Api
 from reconciler.resource.payload import Object, Payload
 from reconciler.workflow.lint import lint
-from reconciler.workflow.normal import normalize
+from reconciler.workflow.normal import left_out, normalize
 from reconciler.workflow.risk import scan
 
 _COLUMNS = (
@@ -46,7 +46,7 @@ class TemplateKind(Kind[TemplateSpec]):
         """Say what the catalogue's row should hold."""
         raw = facts.workflow(address)
         normal = normalize(raw, keep_webhook_ids=False)
-        findings = (*lint(normal, facts.catalog), *scan(normal))
+        findings = (*lint(normal, facts.catalog), *scan(normal), *left_out(normal))
         row: Payload = {
             "name": spec.title,
             "description": spec.description,

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from reconciler.diagnostics import Severity
 from reconciler.resource.payload import Value
 from reconciler.workflow.catalog import NodeCatalog, shipped_catalog
-from reconciler.workflow.finding import Dropped, Finding, Notes, Path
+from reconciler.workflow.finding import Dropped, Finding, Notes, Path, dotted
 from reconciler.workflow.links import clean_connections
 from reconciler.workflow.nodes import clean_node
 from reconciler.workflow.settings import clean_settings
@@ -201,3 +202,17 @@ def _what_it_is(raw: object) -> tuple[str, str | None]:
     if "nodes" in raw:
         return "nodes must be a list", hint
     return "this is not an n8n workflow: it has no nodes", hint
+
+
+def left_out(normal: Normal) -> tuple[Finding, ...]:
+    """Say what of the export is not written to n8n, bookkeeping aside: for those who look for it."""
+    return tuple(
+        Finding(
+            path=dropped.path,
+            code="WFL140",
+            severity=Severity.NOTE,
+            message=f"{dotted(dropped.path)} is left out: {dropped.reason}",
+        )
+        for dropped in normal.dropped
+        if not dropped.routine
+    )
