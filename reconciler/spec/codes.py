@@ -89,6 +89,8 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "CRE104": "An age-encrypted value cannot be decrypted by this version.",
         "CRE105": "A template parameter would hold a secret.",
         "CRE106": "A reference to a secret has an unknown field.",
+        "CRE107": "A reference to a secret does not have exactly one source.",
+        "CRE108": "A credential's field is neither a plain value nor a reference to a secret.",
         # Formatting
         "FMT101": "A file cannot be formatted without changing what it says.",
     }

@@ -20,6 +20,7 @@ from reconciler.spec.secrets import HIDDEN, hide
 from reconciler.spec.visible import clean
 
 _WIDTH: Final = 100  # columns of an excerpt; a longer line is cut around the mark
+_NEAR: Final = 2000  # characters on both sides of a mark that are looked at
 _TOKEN: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|[^\s,\[\]{}]+")
 _KEY: Final = re.compile(r"[\"']?[A-Za-z][\w-]*[\"']?\s*:(?=\s|$)")
 _COLOURS: Final = {
@@ -79,6 +80,8 @@ def _excerpt(
     if not raw.strip():
         return []
     column = min(mark.column - 1, len(raw))
+    start = max(0, column - _NEAR)  # a workflow in one line may be megabytes long
+    raw, column = raw[start : column + _NEAR], column - start
     secret = item.code.startswith("CRE")
     before, after = hide(raw[:column]), _after(raw, column, secret=secret)
     if not secret and before + after != hide(raw):

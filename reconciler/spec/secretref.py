@@ -46,7 +46,7 @@ class SecretRef(Part):
         if len(used) != 1:
             said = "none is" if not used else " and ".join(used) + " are"
             message = f"a secret comes from exactly one of env, file and age; {said} given"
-            yield Problem("SPE112", message, hint="such as {env: STRIPE_API_KEY}")
+            yield Problem("CRE107", message, hint="such as {env: STRIPE_API_KEY}")
         env, age = given.get("env"), given.get("age")
         if isinstance(env, str) and _ENV.fullmatch(env) is None:
             # The text is not repeated: it may be the secret itself.

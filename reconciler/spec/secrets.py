@@ -23,7 +23,8 @@ _SECRET_WORDS: Final = frozenset(
 _SECRET_LAST: Final = frozenset({"key", "apikey", "authkey", "writekey", "value", "dsn", "json"})
 _SECRET_NAMES: Final = frozenset({"connectionstring", "webhookurl", "webhookuri", "headers"})
 # Forms of issued keys. Each begins with what its issuer puts there on purpose, so
-# that scanners find it; ordinary words do not begin like this.
+# that scanners find it; ordinary words do not begin like this. Repetitions have
+# upper bounds, so that no text makes the search slow.
 _TOKEN: Final = re.compile(
     r"""
     -----BEGIN\ (?:[A-Z]+\ )*PRIVATE\ KEY
@@ -35,18 +36,23 @@ _TOKEN: Final = re.compile(
     | \bsk-[A-Za-z0-9_-]{20,}
     | \b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}
     | \bwhsec_[A-Za-z0-9+/=]{24,}
-    | \bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}
+    | \bSG\.[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,}
     | \bya29\.[A-Za-z0-9_-]{20,}
     | \bAIza[A-Za-z0-9_-]{35}
     | \bEAA[A-Za-z0-9]{60,}
     | \bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}
     | \bnpm_[A-Za-z0-9]{36}
     | \bAGE-SECRET-KEY-1[A-Z0-9]{50,}
-    | \beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}
+    | \beyJ[A-Za-z0-9_-]{10,400}\.eyJ[A-Za-z0-9_-]{10,400}
     | \bhttps://hooks\.slack\.com/services/T[A-Z0-9]+/B[A-Z0-9]+/[A-Za-z0-9]{16,}
-    | \b[a-z][a-z0-9+.-]*://[^\s/:@'"]+:[^\s/@'"${}]{3,}@
+    | \b[a-z][a-z0-9+.-]{0,15}://[^\s/:@'"]{1,100}:[^\s/@'"${}]{3,200}@
     """,
     re.VERBOSE,
+)
+# A reference that does not look like one may hold the secret itself.
+_ODD_REFERENCE: Final = re.compile(
+    r"""(secretRef["']?\s{0,9}:\s{0,9}\{)"""
+    r"""(?!\s{0,9}["']?(?:env|file)["']?\s{0,9}:\s{0,9}["']?[\w./-]{1,200}["']?\s{0,9}\})[^}]+"""
 )
 # Each form contains one of these: looking for them first spares the expression above.
 _LITERALS: Final = (
@@ -54,7 +60,9 @@ _LITERALS: Final = (
     *("glpat-", "xox", "sk-", "sk_", "rk_", "whsec_", "SG.", "ya29.", "AIza", "EAA", "shp"),
     *("npm_", "AGE-SECRET", "eyJ", "hooks.slack", "://"),
 )
-_ASSIGNED: Final = re.compile(r"""(["']?)([A-Za-z][A-Za-z0-9_-]*)\1(\s*:\s+)([^\s{\[].*)""")
+_KEY: Final = re.compile(
+    r"""(["']?)(?<![A-Za-z0-9_-])([A-Za-z][A-Za-z0-9_-]{0,63})\1\s{0,9}:\s+(?=[^\s{\[])"""
+)
 
 
 def is_secret_name(name: str) -> bool:
@@ -87,13 +95,8 @@ def looks_random(text: str) -> bool:
 
 def hide(line: str) -> str:
     """Return one *line* of a file fit to be shown: values of secret fields and keys are gone."""
-    line = _TOKEN.sub(HIDDEN, line)
-    return _ASSIGNED.sub(_hide_value, line)
-
-
-def _hide_value(match: re.Match[str]) -> str:
-    quote, name, colon, value = match.groups()
-    if not is_secret_name(name):
-        rest = _ASSIGNED.sub(_hide_value, value)
-        return f"{quote}{name}{quote}{colon}{rest}"
-    return f"{quote}{name}{quote}{colon}{HIDDEN}"
+    line = _ODD_REFERENCE.sub(rf"\1{HIDDEN}", _TOKEN.sub(HIDDEN, line))
+    for match in _KEY.finditer(line):
+        if is_secret_name(match[2]):
+            return line[: match.end()] + HIDDEN  # all that follows: where a value ends is unsure
+    return line
