@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from typing import Any, cast
 
 from reconciler.resource.payload import Value
 from reconciler.workflow.finding import Notes, Path
@@ -13,8 +14,48 @@ _SAFE_INTEGER = 2**53
 _NOT_OWN = "__proto__"  # JavaScript would take it for the prototype
 
 
-def clean(value: object, path: Path, notes: Notes, depth: int = 0) -> Value:
-    """Copy *value* with numbers as n8n gives them back; what can't be stored becomes a finding."""
+def clean(value: object, path: Path, notes: Notes) -> Value:
+    """Give *value* with numbers as n8n gives them back; what can't be stored becomes a finding.
+
+    A value that is clean already, as nearly all are, is given back itself, not a copy.
+    """
+    if _is_clean(value, 0):
+        return cast("Value", value)
+    return _clean(value, path, notes, 0)
+
+
+def _is_clean(value: Any, depth: int) -> bool:
+    kind = type(value)
+    if kind is str:
+        return _is_clean_text(value)
+    if kind is dict or kind is list:
+        if depth >= MAX_DEPTH:
+            return False
+        deeper = depth + 1
+        if kind is list:
+            return all(_is_clean(item, deeper) for item in value)
+        for key, item in value.items():
+            if type(key) is not str or key == _NOT_OWN or not _is_clean_text(key):
+                return False
+            if not _is_clean(item, deeper):
+                return False
+        return True
+    if kind is int:
+        return bool(-_SAFE_INTEGER <= value <= _SAFE_INTEGER)
+    if kind is float:
+        return math.isfinite(value) and not float(value).is_integer()
+    return value is None or kind is bool
+
+
+def _is_clean_text(text: str) -> bool:
+    return "\0" not in text and (text.isascii() or not any(map(_is_half, text)))
+
+
+def _is_half(sign: str) -> bool:
+    return "\ud800" <= sign <= "\udfff"
+
+
+def _clean(value: object, path: Path, notes: Notes, depth: int) -> Value:
     match value:
         case None | bool():
             return value
@@ -26,7 +67,7 @@ def clean(value: object, path: Path, notes: Notes, depth: int = 0) -> Value:
             notes.error("WFL108", path, f"is nested more than {MAX_DEPTH} levels deep")
             return None
         case list():
-            return [clean(item, (*path, at), notes, depth + 1) for at, item in enumerate(value)]
+            return [_clean(item, (*path, at), notes, depth + 1) for at, item in enumerate(value)]
         case dict():
             return _clean_object(value, path, notes, depth)
         case _:
@@ -45,7 +86,7 @@ def _clean_object(
             notes.drop((*path, key), "n8n refuses this name")
         else:
             name = clean_text(key, path, notes)
-            result[name] = clean(item, (*path, key), notes, depth + 1)
+            result[name] = _clean(item, (*path, key), notes, depth + 1)
     return result
 
 
@@ -54,7 +95,7 @@ def clean_text(text: str, path: Path, notes: Notes) -> str:
     if "\0" in text:
         notes.error("WFL109", path, "holds a NUL character, which PostgreSQL can't store")
         text = text.replace("\0", "\ufffd")
-    if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+    if not text.isascii() and any(map(_is_half, text)):
         notes.error("WFL109", path, "holds half a character (a lone surrogate)")
         text = text.encode("utf-8", "replace").decode("utf-8")
     return text

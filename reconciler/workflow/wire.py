@@ -90,7 +90,8 @@ def canonical_nodes(
                     credentials[slot] = unref_credential(slot, leaf)
         if calls_workflow(node.get("type")):
             _unref_target(node, unref_workflow)
-        if address is not None and node.get("webhookId") == webhook_id(address, name):
+        own = node.get("webhookId")
+        if own and address is not None and own == webhook_id(address, name):
             del node["webhookId"]
     settings = normal.document["settings"]
     if isinstance(settings, dict) and isinstance(error := settings.get("errorWorkflow"), str):
@@ -108,6 +109,7 @@ def _unref_target(node: dict[str, Value], unref_workflow: UnrefWorkflow) -> None
     parameters = node.get("parameters")
     if not isinstance(parameters, dict):
         return
+    node["parameters"] = parameters = dict(parameters)  # it is still n8n's own object
     locator = parameters.get("workflowId")
     holder, key = (locator, "value") if isinstance(locator, dict) else (parameters, "workflowId")
     target = holder.get(key)
