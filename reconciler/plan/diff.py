@@ -78,7 +78,9 @@ def same(a: Leaf, b: Leaf) -> bool:
             return False
         for key, item in a.items():  # a loop: this is where a plan without changes spends its time
             other = b.get(key, MISSING)
-            if item is not other and not same(item, other):
+            if item is other or (type(item) is str and item == other):
+                continue
+            if not same(item, other):
                 return False
         return True
     if isinstance(a, list):
@@ -93,8 +95,8 @@ def same(a: Leaf, b: Leaf) -> bool:
 def compare(versions: Versions, traits: Traits) -> Comparison:
     """Find the fields of *observed* that must change to satisfy *desired*, and those that drifted."""
     v = versions
-    if v.attempted is None and same(v.desired, v.recorded) and same(v.recorded, v.observed):
-        return NOTHING
+    if v.attempted is None and v.desired == v.observed and same(v.desired, v.recorded):
+        return NOTHING  # nearly all resources, nearly always: so the cheap comparison comes first
     walk = _Walk(versions, traits)
     walk.visit(
         (), (v.desired, v.recorded, MISSING if v.attempted is None else v.attempted), v.observed

@@ -129,9 +129,9 @@ def test_the_order_of_the_documents_is_irrelevant() -> None:
     given = changed_and_drifted()
     turned = replace(
         given,
-        desired=dict(reversed(given.desired.items())),
-        recorded=dict(reversed(given.recorded.items())),
-        observed=dict(reversed(given.observed.items())),
+        desired=dict(list(given.desired.items())[::-1]),
+        recorded=dict(list(given.recorded.items())[::-1]),
+        observed=dict(list(given.observed.items())[::-1]),
     )
 
     assert make_plan(turned, TRAITS) == make_plan(given, TRAITS)
@@ -161,26 +161,24 @@ def test_the_record_keeps_the_fingerprint_of_a_secret_that_is_unknown_here() -> 
 
 
 def many(count: int) -> World:
-    nodes: Payload = {
-        f"node {n}": {"type": "set", "parameters": {"value": f"v{n}"}, "position": [n, n]}
-        for n in range(12)
-    }
-    payload: Payload = {
-        "row": {f"column{n}": n for n in range(15)},
-        "n8n": {"nodes": nodes, "live": "draft", "archived": False},
-    }
+    def payload() -> Payload:
+        nodes: Payload = {
+            f"node {n}": {"type": "set", "parameters": {"value": f"v{n}"}, "position": [n, n]}
+            for n in range(12)
+        }
+        return {
+            "row": {f"column{n}": n for n in range(15)},
+            "n8n": {"nodes": nodes, "live": "draft", "archived": False},
+        }
+
     addresses = [Address("acme", "Automation", f"a{n:04}") for n in range(count)]
-    copies = [{"row": {**payload["row"]}, "n8n": {**payload["n8n"]}} for _ in addresses]  # type: ignore[dict-item]
     return World(
-        desired={a: Desired(address=a, payload=payload) for a in addresses},
+        desired={a: Desired(address=a, payload=payload()) for a in addresses},
         recorded={
-            a: Recorded(address=a, row_id=a.name, payload=c, object_id=a.name)
-            for a, c in zip(addresses, copies, strict=True)
+            a: Recorded(address=a, row_id=a.name, payload=payload(), object_id=a.name)
+            for a in addresses
         },
-        observed={
-            a: Observed(address=a, payload=c, object_id=a.name)
-            for a, c in zip(addresses, copies, strict=True)
-        },
+        observed={a: Observed(address=a, payload=payload(), object_id=a.name) for a in addresses},
         organizations=frozenset({"acme"}),
     )
 
