@@ -43,7 +43,8 @@ NPM_FLAGS = (
     "--no-fund",
     "--no-update-notifier",
     "--no-progress",
-    "--loglevel=warn",
+    # Each answer of the registry is a line in the log: that is what progress is read from.
+    "--loglevel=http",
     "--fetch-retries=3",
     "--fetch-retry-mintimeout=1000",
     "--fetch-retry-maxtimeout=10000",
@@ -143,7 +144,10 @@ class Installer:
         draft.mkdir()
         try:
             command = self._prepare(draft)
-            self._run_npm(command, draft)
+            self._log.unlink(missing_ok=True)
+            # One small question first: npm itself needs minutes to find out that it is offline.
+            self._run_npm(["view", f"n8n@{self.version}", "version"], draft)
+            self._run_npm([command], draft)
             write_private(draft / MARKER, json.dumps({"version": self.version}))
             if self.folder.exists():
                 shutil.rmtree(self.folder)
@@ -170,12 +174,12 @@ class Installer:
         (draft / "package.json").write_text(json.dumps(package), encoding="utf-8")
         return "install"
 
-    def _run_npm(self, command: str, draft: Path) -> None:
+    def _run_npm(self, command: Sequence[str], draft: Path) -> None:
         root = Path(reconciler.__file__).resolve().parent.parent
         python = [sys.executable, "-I", "-S", "-c", LEASH_CODE, str(root)]
-        with self._log.open("wb") as log:
+        with self._log.open("ab") as log:
             leash = subprocess.Popen(
-                [*python, *self.npm, command, *NPM_FLAGS],
+                [*python, *self.npm, *command, *NPM_FLAGS],
                 cwd=draft,
                 env={**os.environ, "npm_config_cache": str(self._npm_cache)},
                 stdin=subprocess.PIPE,
@@ -184,7 +188,7 @@ class Installer:
                 start_new_session=True,
             )
             try:
-                self._watch(leash, draft)
+                self._watch(leash, Meter(draft, self._log))
             finally:
                 if leash.stdin is not None:
                     leash.stdin.close()
@@ -192,17 +196,11 @@ class Installer:
         if leash.returncode != 0:
             raise self._failure()
 
-    def _watch(self, leash: subprocess.Popen[bytes], draft: Path) -> None:
-        wanted = _package_files(draft)
-        total = len(wanted) or PACKAGES_GUESS
+    def _watch(self, leash: subprocess.Popen[bytes], meter: Meter) -> None:
         title = f"installing n8n {self.version} into {self.folder}"
         while leash.poll() is None:
-            if wanted:
-                wanted = [path for path in wanted if not path.is_file()]
-                done = total - len(wanted)
-            else:
-                done = min(total - 1, sum(1 for _ in draft.glob("node_modules/*/package.json")))
-            self.progress(f"{title} ({done} of {total} packages)", done / total)
+            fraction = meter.read()
+            self.progress(f"{title} ({meter.unpacked} of {meter.total} packages)", fraction)
             # wait() would be woken at once by the end, sleep() would not.
             with suppress(subprocess.TimeoutExpired):
                 leash.wait(POLL_SECONDS)
@@ -217,7 +215,9 @@ class Installer:
             )
 
     def _failure(self) -> ReconcilerError:
-        lines = last_lines(self._log, count=12)
+        tail = last_lines(self._log, count=80).splitlines()
+        said = [line for line in tail if line.startswith("npm error")][:4]
+        lines = "\n".join(said or tail[-4:])
         if NO_VERSION.search(lines):
             return ConfigError(
                 f"n8n {self.version} cannot be had from the npm registry",
@@ -241,6 +241,34 @@ class Installer:
     @property
     def _npm_cache(self) -> Path:
         return self.cache / "npm-cache"
+
+
+class Meter:
+    """How far npm has come: it asks for each package, fetches it, and unpacks it."""
+
+    def __init__(self, draft: Path, log: Path) -> None:
+        self._log = log
+        self._offset = 0
+        self._answers = 0
+        self._missing = _package_files(draft)
+        self._draft = draft
+        self.unpacked = 0
+        self.total = len(self._missing) or PACKAGES_GUESS
+
+    def read(self) -> float:
+        """Look again; return the part that is done, from 0 to 1, never less than before."""
+        with self._log.open("rb") as stream:
+            stream.seek(self._offset)
+            news = stream.read()
+        self._offset += len(news)
+        self._answers = min(2 * self.total, self._answers + news.count(b"http fetch GET"))
+        if self._missing:
+            self._missing = [path for path in self._missing if not path.is_file()]
+            self.unpacked = self.total - len(self._missing)
+        else:
+            found = sum(1 for _ in self._draft.glob("node_modules/*/package.json"))
+            self.unpacked = max(self.unpacked, min(self.total - 1, found))
+        return (self._answers + self.unpacked) / (3 * self.total)
 
 
 def _package_files(draft: Path) -> list[Path]:

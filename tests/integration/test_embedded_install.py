@@ -28,6 +28,8 @@ OVERRIDDEN = "2.39.1"
 # Does what `npm ci` and `npm install` do for us: reads the wish, writes node_modules.
 GOOD_NPM = """
     import json, os, pathlib, time
+    if sys.argv[1] == "view":
+        sys.exit()
     here = pathlib.Path.cwd()
     with (here.parent / "calls").open("a") as calls:
         print(sys.argv[1], os.environ["npm_config_cache"], file=calls)
@@ -35,6 +37,7 @@ GOOD_NPM = """
     package = here / "node_modules" / "n8n"
     (package / "bin").mkdir(parents=True)
     (package / "bin" / "n8n").touch()
+    print("npm http fetch GET 200 n8n", flush=True)
     time.sleep(0.6)
     (package / "package.json").write_text(json.dumps({"version": version}))
     time.sleep(0.4)
