@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.engine.ports import Ledger
+from reconciler.engine.together import together
 from reconciler.errors import N8nNotFound
 from reconciler.kinds.kind import AnyKind, Kinds, Reader, Row, Seen
 from reconciler.plan.state import Desired, Observed, Recorded, World
@@ -45,14 +46,14 @@ class Observer:
 
     async def read(self) -> Reading:
         """Read the inventory, its rows, and all objects in n8n."""
-        async with asyncio.TaskGroup() as group:
-            listing = {
-                name: group.create_task(self._list(name))
-                for name in sorted({k.collection for k in self.kinds.values() if k.collection})
-            }
-            recording = group.create_task(self._recorded())
-        recorded, rows = recording.result()
-        objects = {name: task.result() for name, task in listing.items()}
+        names = sorted({k.collection for k in self.kinds.values() if k.collection})
+        recording = asyncio.ensure_future(self._recorded())
+        try:
+            listed = await together(self._list(name) for name in names)
+            recorded, rows = await recording
+        finally:
+            recording.cancel()
+        objects = dict(zip(names, listed, strict=True))
         objects = await self._complete(recorded, objects)
         return Reading(recorded=recorded, rows=rows, objects=objects)
 
@@ -88,9 +89,7 @@ class Observer:
                 items = (*items, *(o for o in again if str(o["id"]) not in seen))
                 lost -= {str(o["id"]) for o in again}
             limit = asyncio.Semaphore(8)
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._one(collection, i, limit)) for i in sorted(lost)]
-            found = (task.result() for task in tasks)
+            found = await together(self._one(collection, i, limit) for i in sorted(lost))
             complete[collection] = (*items, *(o for o in found if o is not None))
         return complete
 
@@ -109,9 +108,8 @@ class Observer:
             if kind is not None:
                 for table in kind.tables:
                     wanted.setdefault(table, []).append(entry.row_id)
-        async with asyncio.TaskGroup() as group:
-            tasks = {t: group.create_task(self.ledger.rows(t, ids)) for t, ids in wanted.items()}
-        return {table: task.result() for table, task in tasks.items()}
+        found = await together(self.ledger.rows(table, ids) for table, ids in wanted.items())
+        return dict(zip(wanted, found, strict=True))
 
 
 def bind(
