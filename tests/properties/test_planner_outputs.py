@@ -29,7 +29,6 @@ from tests.properties.test_planner_histories import (
     with_strangers,
 )
 
-
 T = TypeVar("T")
 
 
