@@ -209,7 +209,7 @@ def left_out(normal: Normal) -> tuple[Finding, ...]:
     return tuple(
         Finding(
             path=dropped.path,
-            code="WFL140",
+            code="WFL141",
             severity=Severity.NOTE,
             message=f"{dotted(dropped.path)} is left out: {dropped.reason}",
         )
