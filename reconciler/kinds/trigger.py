@@ -29,6 +29,7 @@ from reconciler.trigger.events import DEFAULT_EVENTS, EVENT_TYPES, TriggerType, 
 from reconciler.trigger.filters import filter_problems
 from reconciler.trigger.schedule import cron_problem, zone_problem
 
+_TYPES: Final = frozenset(TriggerType)
 MAX_JITTER: Final = timedelta(hours=1)  # more than that is another schedule
 
 
@@ -166,7 +167,7 @@ class TriggerFields(Spec):
     def rules(cls, given: Mapping[str, object]) -> Iterator[Problem]:
         """Check what depends on the type."""
         kind = given.get("type")
-        if kind in set(TriggerType):
+        if kind in _TYPES:
             yield from _misplaced(str(kind), given)
             yield from _missing(str(kind), given)
         yield from _named(given, "cron", cron_problem)
