@@ -14,7 +14,18 @@ import pytest
 
 from tests.architecture.sources import PURE, modules, place, tree
 
-CALLS = {"open", "print", "input", "exec", "eval", "compile", "__import__", "breakpoint"}
+CALLS = {
+    "uuid1",
+    "uuid4",
+    "open",
+    "print",
+    "input",
+    "exec",
+    "eval",
+    "compile",
+    "__import__",
+    "breakpoint",
+}
 METHODS = {
     "now", "utcnow", "today", "read_text", "read_bytes", "write_text", "write_bytes", "getenv",
     "uuid1", "uuid4", "urandom", "token_hex", "token_urlsafe", "sleep",
