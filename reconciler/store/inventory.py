@@ -147,14 +147,15 @@ class Inventory:
 
         Raises ConflictError when the new address is taken.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.transaction() as connection, _same_ids() as written:
             values = {**entries.key(old), "new_name": new.name, "now": now}
             values |= {"new_organization": new.organization, "new_kind": new.kind}
             cursor = await connection.execute(entries.MOVE, values)
             _require(cursor.rowcount, old)
             for other in others:
                 rewritten = {**entries.values(other), "now": now}
-                await connection.execute(entries.SETTLE, rewritten)
+                cursor = await connection.execute(entries.SETTLE, rewritten)
+                written.append((other.address, cursor))
 
     async def set_conditions(self, address: Address, conditions: Sequence[Object]) -> None:
         """Replace the conditions that `status` shows for an entry."""

@@ -259,6 +259,23 @@ async def test_a_moved_entry_keeps_its_ids(inventory: Inventory) -> None:
         await inventory.move(ADDRESS, renamed, now=NOW)
 
 
+async def test_entries_that_refer_to_a_moved_one_are_rewritten_with_it(
+    inventory: Inventory,
+) -> None:
+    renamed = replace(ADDRESS, name="bills")
+    before = replace(FULL, address=OTHER, row_id="z1", payload={"n8n": {"calls": Ref(ADDRESS)}})
+    after = replace(before, payload={"n8n": {"calls": Ref(renamed)}})
+    await inventory.settle_all([FULL, before], now=NOW)
+
+    with pytest.raises(ConflictError, match="another machine"):
+        await inventory.move(ADDRESS, renamed, [replace(after, row_id="z2")], now=NOW)
+    kept = await inventory.load()
+    await inventory.move(ADDRESS, renamed, [after], now=NOW)
+
+    assert kept == {ADDRESS: FULL, OTHER: before}
+    assert await inventory.load() == {renamed: replace(FULL, address=renamed), OTHER: after}
+
+
 async def test_an_entry_cannot_move_to_an_address_that_is_taken(inventory: Inventory) -> None:
     await inventory.settle(FULL, now=NOW)
     await inventory.settle(replace(FULL, address=OTHER, row_id="z1"), now=NOW)
