@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from reconciler.plan.detail import Detail, field_detail
+from reconciler.plan.detail import Detail, field_details
 from reconciler.plan.diff import MISSING, FieldChange, Leaf
 from reconciler.plan.words import clean, plural, value
-from reconciler.resource.payload import Path
+from reconciler.resource.payload import Path, Value
 
 _PLACE = "position"
 _OWN = frozenset({_PLACE, "webhookId", "id"})  # may differ in a node that was only renamed
@@ -36,10 +36,35 @@ def node_details(fields: Sequence[FieldChange]) -> Iterable[Detail]:
             moved += 1
         else:
             shown = [c for c in group if c.path[3:4] != (_PLACE,)]
-            below = tuple(field_detail(change, change.path[3:]) for change in shown)
+            below = tuple(d for change in shown for d in field_details(change, change.path[3:]))
             yield Detail(sign="~", label=title, below=below)
     if moved:
         yield Detail(label=f"{plural(moved, 'node')} moved")
+
+
+def link_details(fields: Sequence[FieldChange]) -> Iterable[Detail]:
+    """Describe changes below ``n8n.connections``: where each node leads to."""
+    for change in fields:
+        source, *port = change.path[2:]
+        other = "" if port in ([], ["main"]) else f" ({clean('.'.join(port))})"
+        yield Detail(
+            label=f"connections of {value(source)}{other}",
+            before=_leads_to(change.before),
+            after=_leads_to(change.after),
+        )
+
+
+def _leads_to(outputs: Leaf) -> str:
+    """Name the nodes at the end of each output: ``"A", "B" | nothing``."""
+    if not isinstance(outputs, list):
+        return "nothing" if outputs is MISSING else value(outputs)
+    return " | ".join(_targets(output) for output in outputs) or "nothing"
+
+
+def _targets(output: Value) -> str:
+    links = output if isinstance(output, list) else []
+    names = (link.get("node") for link in links if isinstance(link, dict))
+    return ", ".join(value(name) for name in names) or "nothing"
 
 
 def _side(change: FieldChange, side: str) -> Leaf:

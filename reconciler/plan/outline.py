@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from reconciler.plan.change import Action, Change, Drift, Plan, Reason
-from reconciler.plan.detail import Detail, field_detail
+from reconciler.plan.detail import Detail, field_details
 from reconciler.plan.diff import MISSING, Cause, FieldChange, refreshed, same
-from reconciler.plan.nodes import node_details
+from reconciler.plan.nodes import link_details, node_details
 from reconciler.plan.words import clean, plural, shorten
 from reconciler.resource.payload import Payload, references
 
@@ -35,6 +35,7 @@ LEGEND = {
     ">": "move",
 }
 _NODES = ("n8n", "nodes")
+_LINKS = ("n8n", "connections")
 _MANY = 200  # characters of a list of names in one note
 
 
@@ -172,7 +173,7 @@ def _is_relinked(change: FieldChange) -> bool:
 
 def describe(fields: Sequence[FieldChange]) -> Iterable[Detail]:
     """Describe field changes, nodes of a workflow by their names."""
-    plain = [f for f in fields if f.path[:2] != _NODES]
+    plain = [f for f in fields if f.path[:2] not in {_NODES, _LINKS}]
     by_place: dict[tuple[str, ...], list[FieldChange]] = {}
     for change in plain:
         by_place.setdefault(change.path[1:], []).append(change)
@@ -181,5 +182,6 @@ def describe(fields: Sequence[FieldChange]) -> Iterable[Detail]:
         alike = all(same(o.before, first.before) and same(o.after, first.after) for o in others)
         shown = [first] if alike else group
         for change in shown:
-            yield field_detail(change, change.path[1:] if others and alike else change.path)
+            yield from field_details(change, change.path[1:] if others and alike else change.path)
     yield from node_details([f for f in fields if f.path[:2] == _NODES])
+    yield from link_details([f for f in fields if f.path[:2] == _LINKS])
