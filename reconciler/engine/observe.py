@@ -19,10 +19,9 @@ from reconciler.kinds.kind import AnyKind, Kinds, Reader, Row, Seen
 from reconciler.plan.state import Desired, Observed, Recorded, World
 from reconciler.resource.address import Address
 from reconciler.resource.api import Api
+from reconciler.resource.marker import short_mark
 from reconciler.resource.payload import Object, Payload, Ref, Side
 from reconciler.resource.stamp import Stamp
-
-MARKER_LENGTH = 8  # characters of the row id in an object's name; 41 bits of chance
 
 Readers = Callable[[Address, str], Reader | None]
 
@@ -232,7 +231,7 @@ def _marked(kind: AnyKind, objects: tuple[Object, ...]) -> Mapping[str, list[Obj
 
 def _twin(entry: Recorded, marked: Mapping[str, list[Object]]) -> Object | None:
     """Find what an interrupted creation left behind; a replaced object bears the marker, too."""
-    for marker in (entry.row_id, entry.row_id[:MARKER_LENGTH]):
+    for marker in (entry.row_id, short_mark(entry.row_id)):
         for object_ in marked.get(marker, ()):
             if str(object_["id"]) not in entry.deposed:
                 return object_

@@ -1,6 +1,6 @@
 """n8n's credential endpoints, as the kinds that own a credential use them.
 
-A credential's name ends with the beginning of its row id: names we write are
+A credential's name ends with a mark made of its row id: names we write are
 unique in one n8n (which repairs a node's stale id by name), and the ending is
 the marker that finds a creation whose answer was lost.
 """
@@ -13,20 +13,20 @@ from typing import Any
 from reconciler.errors import LiveChanged, N8nNotFound
 from reconciler.kinds.kind import Known, Seen, Written
 from reconciler.resource.api import Api
+from reconciler.resource.marker import short_mark
 from reconciler.resource.payload import Object, Payload, Ref, Side
 from reconciler.resource.stamp import Stamp
 
-MARKER_LENGTH = 8
 _MARKED = re.compile(r"^(?P<name>.*) \[(?P<marker>[a-z0-9]{8})\]$", re.DOTALL)
 
 
 def marked_name(name: str, row_id: str) -> str:
     """Write the name that a credential bears in n8n."""
-    return f"{name} [{row_id[:MARKER_LENGTH]}]"
+    return f"{name} [{short_mark(row_id)}]"
 
 
 def marker(object_: Object) -> str | None:
-    """Find the beginning of the row id in a credential's name."""
+    """Find the mark of a row id in a credential's name."""
     found = _MARKED.match(str(object_.get("name", "")))
     return found["marker"] if found else None
 
@@ -34,7 +34,7 @@ def marker(object_: Object) -> str | None:
 def plain_name(object_: Object, row_id: str) -> str:
     """Read a credential's name without our marker; another marker stays, as it is drift."""
     name = str(object_.get("name", ""))
-    ending = f" [{row_id[:MARKER_LENGTH]}]"
+    ending = f" [{short_mark(row_id)}]"
     return name.removesuffix(ending) if name.endswith(ending) else name + " (renamed)"
 
 

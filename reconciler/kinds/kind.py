@@ -169,7 +169,7 @@ class Kind(Protocol, Generic[SpecT]):
         raise NotImplementedError
 
     def marker(self, object_: Object) -> str | None:
-        """Find the row id (or its beginning) that we put into an object we created."""
+        """Find the row id (or its mark) that we put into an object we created."""
         raise NotImplementedError
 
     # Making it so. I/O.
