@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import select
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -59,6 +61,7 @@ class Database:
         """Remember where to connect (timeouts in seconds); raises ConfigError for a bad URL."""
         self.target: Target = parse_url(url, application_name=application_name)
         self._settings = _settings(statement_timeout, lock_timeout)
+        self._patience = 2 * statement_timeout  # for a server that doesn't even end statements
         self._slots = asyncio.Semaphore(pool_size)
         self._idle: list[Connection] = []
         self._context = _Adapting(utc_adapters())
@@ -84,7 +87,8 @@ class Database:
             raise refused(error, self.target) from error
         try:
             self._require_server(connection.info.server_version)
-            await connection.execute(self._settings)
+            with _hung_up_after(self._patience, connection):
+                await connection.execute(self._settings)
         except psycopg.Error as error:
             await connection.close()
             raise refused(error, self.target) from error
@@ -109,9 +113,10 @@ class Database:
             connection = await self._take()
             committing = False
             try:
-                yield connection
-                committing = True
-                await connection.commit()
+                with _hung_up_after(self._patience, connection):
+                    yield connection
+                    committing = True
+                    await connection.commit()
             except psycopg.Error as error:
                 broken = connection.closed
                 raise translate(
@@ -129,9 +134,9 @@ class Database:
             connection = await self._take()
             try:
                 await connection.set_autocommit(True)
-                cursor = await connection.execute(statement, values)
-                rows = await cursor.fetchall() if cursor.description else []
-                await connection.set_autocommit(False)
+                with _hung_up_after(self._patience, connection):
+                    cursor = await connection.execute(statement, values)
+                    rows = await cursor.fetchall() if cursor.description else []
             except psycopg.Error as error:
                 broken = connection.closed
                 raise translate(
@@ -155,12 +160,10 @@ class Database:
         if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
             with suppress(psycopg.Error):
                 await connection.rollback()
-        idle = not connection.closed and (
-            connection.info.transaction_status == TransactionStatus.IDLE
-        )
-        if not idle or connection.autocommit:
+        if connection.closed or connection.info.transaction_status != TransactionStatus.IDLE:
             await connection.close()
         else:
+            await connection.set_autocommit(False)
             self._idle.append(connection)
 
     async def ready(self) -> None:
@@ -224,6 +227,22 @@ def _settings(statement_timeout: float, lock_timeout: float) -> str:
         "client_min_messages": "warning",
     }
     return "; ".join(f"SET {name} TO {value}" for name, value in values.items())
+
+
+@contextmanager
+def _hung_up_after(seconds: float, connection: Connection) -> Iterator[None]:
+    """Break the connection after *seconds*: a frozen server would hold us for ever."""
+
+    def hang_up() -> None:
+        if not connection.closed:
+            with socket.socket(fileno=os.dup(connection.fileno())) as end:
+                end.shutdown(socket.SHUT_RDWR)
+
+    timer = asyncio.get_running_loop().call_later(seconds, hang_up)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _stirred(connection: Connection) -> bool:

@@ -36,6 +36,9 @@ def refused(error: psycopg.Error, target: Target) -> ReconcilerError:
         case "53300":
             message = f"PostgreSQL at {target.place} has no free connection"
             return DatabaseUnreachable(message, hint="raise max_connections or stop a client")
+        case "FATAL":
+            message = f"PostgreSQL at {target.place} refuses the connection"
+            return DatabaseUnreachable(message, hint="see PostgreSQL's own log for the reason")
         case "57P03":
             message = f"PostgreSQL at {target.place} is starting up or shutting down"
             return DatabaseUnreachable(message, hint="try again in a few seconds")
@@ -60,7 +63,10 @@ def _guess(error: psycopg.Error) -> str | None:
     ):
         if phrase in text:
             return state
-    return "3D000" if "database " in text and "does not exist" in text else None
+    if "database " in text and "does not exist" in text:
+        return "3D000"
+    # The server's language may be another one; this word is the same in all.
+    return "FATAL" if "FATAL:" in text else None
 
 
 def translate(

@@ -8,12 +8,17 @@ from contextlib import asynccontextmanager, suppress
 
 
 class BreakingProxy:
-    """Passes bytes on until a request contains *lose*; then delivers it and drops the answer."""
+    """Passes bytes on, until it is told to fail.
+
+    A request that contains *lose* is delivered and its answer dropped; while *frozen*,
+    requests vanish and nothing ever answers.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._writers: set[asyncio.StreamWriter] = set()
         self.lose: bytes | None = None
+        self.frozen = False
         self.port = 0
 
     @asynccontextmanager
@@ -45,6 +50,8 @@ class BreakingProxy:
                     await far_writer.drain()
                     await far_reader.read(1)  # the server has answered: the work is done
                     break
+                if self.frozen:
+                    continue
                 far_writer.write(data)
                 await far_writer.drain()
         for end in (writer, far_writer):

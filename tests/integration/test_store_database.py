@@ -43,17 +43,19 @@ async def proxy(upgraded_url: str) -> AsyncIterator[BreakingProxy]:
 
 
 @pytest.fixture
-async def far(proxy: BreakingProxy, upgraded_url: str) -> AsyncIterator[Database]:
+def far_url(proxy: BreakingProxy, upgraded_url: str) -> str:
+    """The address of the database behind the proxy."""
+    return altered(upgraded_url, host="127.0.0.1", port=str(proxy.port))
+
+
+@pytest.fixture
+async def far(far_url: str) -> AsyncIterator[Database]:
     """The database behind the proxy."""
-    known = conninfo_to_dict(upgraded_url)
-    login = f"{known['user']}:{known.get('password', '')}"
-    async with Database(
-        f"postgresql://{login}@127.0.0.1:{proxy.port}/{known['dbname']}"
-    ) as database:
+    async with Database(far_url) as database:
         yield database
 
 
-def without(url: str, **changes: str) -> str:
+def altered(url: str, **changes: str) -> str:
     known = {**conninfo_to_dict(url), **changes}
     login = f"{known['user']}:{known.get('password', 'x')}"
     return f"postgresql://{login}@{known['host']}:{known['port']}/{known['dbname']}"
@@ -87,13 +89,13 @@ async def test_a_server_that_never_answers_is_given_up_in_time() -> None:
 
 
 async def test_a_database_that_is_missing_is_told_apart(upgraded_url: str) -> None:
-    async with Database(without(upgraded_url, dbname="nowhere")) as database:
+    async with Database(altered(upgraded_url, dbname="nowhere")) as database:
         with pytest.raises(DatabaseUnreachable, match="there is no database"):
             await database.ready()
 
 
 async def test_a_role_that_is_missing_is_a_refused_login(upgraded_url: str) -> None:
-    async with Database(without(upgraded_url, user="stranger")) as database:
+    async with Database(altered(upgraded_url, user="stranger")) as database:
         with pytest.raises(DatabaseUnreachable, match='refuses the login of "stranger"'):
             await database.ready()
 
@@ -157,6 +159,30 @@ async def test_a_slow_statement_is_a_timeout(upgraded_url: str) -> None:
     async with Database(upgraded_url, statement_timeout=0.05) as database:
         with pytest.raises(DeadlineExceeded):
             await database.execute(b"SELECT pg_sleep(5)", {})
+
+
+async def test_a_cancelled_call_leaves_the_database_usable(database: Database) -> None:
+    for call in range(10):
+        slow = asyncio.create_task(database.execute(b"SELECT pg_sleep(20)", {}))
+        await asyncio.sleep(0.02 * call)
+        slow.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await slow
+
+    assert await database.execute(b"SELECT 1", {}) == [(1,)]
+
+
+async def test_a_server_that_freezes_is_given_up(proxy: BreakingProxy, far_url: str) -> None:
+    async with Database(far_url, statement_timeout=0.3) as database:
+        await database.ready()
+        proxy.frozen = True
+        started = time.monotonic()
+        with pytest.raises(DatabaseUnreachable):
+            await database.ready()
+        with pytest.raises(DatabaseUnreachable):
+            await database.execute(b"SELECT 1", {})
+
+    assert time.monotonic() - started < 10
 
 
 async def test_a_table_that_somebody_locked_is_a_conflict(
