@@ -6,7 +6,7 @@ import contextlib
 import os
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -35,7 +35,7 @@ NAMES = ("a", "b", "c")
 Specs = dict[Address, Desired]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Turn:
     """One commit and what happens while it is applied."""
 
@@ -49,6 +49,16 @@ class Turn:
     seed: int
     locked: bool  # secrets are not available here
     settle: bool  # the apply is repeated undisturbed before the next commit
+
+    def __repr__(self) -> str:
+        """Tell the story in few words: what falsifies a law has to be read by somebody."""
+        told = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "specs"}
+        wanted = {
+            f"{a} (was {d.moved_from.name})" if d.moved_from else str(a): d.payload
+            for a, d in self.specs.items()
+            if a.kind != "Organization"
+        }
+        return f"{told}\n  {wanted}\n"
 
 
 def organization(name: str) -> Desired:

@@ -6,6 +6,7 @@ history misses would be no law.
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -181,6 +182,23 @@ def test_a_crash_at_any_effect_is_made_good_by_the_next_apply(name: str) -> None
         while play(HISTORIES[name], (crashes + 1, after)):
             crashes += 1
     assert crashes > 0
+
+
+@pytest.mark.parametrize("name", ["rename", "rename and replace"])
+def test_a_rename_keeps_the_row_id_wherever_the_process_dies(name: str) -> None:
+    for after in (False, True):
+        for effect in range(1, 12):
+            servers = Servers()
+            apply(servers, HISTORIES[name].before)
+            row_id = servers.inventory[C].row_id
+            servers.crash_in, servers.crash_after = effect, after
+            with contextlib.suppress(Crash):
+                apply(servers, HISTORIES[name].after)
+            servers.crash_in = None
+            apply(servers, HISTORIES[name].after)
+
+            assert servers.inventory[D].row_id == row_id
+            assert C not in servers.inventory
 
 
 def test_the_histories_crash_at_hundreds_of_places() -> None:
