@@ -102,7 +102,7 @@ class EmbeddedPostgres:
             Nature(
                 title="PostgreSQL",
                 # Fast shutdown, then immediate shutdown, then the kernel's.
-                stop=((signal.SIGINT, 15), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)),
+                stop=((signal.SIGINT, 30), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)),
                 group=False,
                 start_seconds=60,
                 error=DatabaseUnreachable,
