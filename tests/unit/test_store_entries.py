@@ -15,23 +15,27 @@ from reconciler.resource.payload import Payload, Ref, Sealed, Side, digest
 from reconciler.resource.stamp import Stamp
 from reconciler.store import entries
 
-NAMES = st.text(st.characters(exclude_characters="/", exclude_categories=["Cs"]), min_size=1)
+NAMES = st.text("ab-é", min_size=1, max_size=3)
 ADDRESSES = st.builds(Address, NAMES, NAMES, NAMES)
+TEXTS = st.text('a\x00"\\$:ü€😀', max_size=8) | st.just('"$reconciler":"ref"')
 LEAVES = (
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"]))
+    | TEXTS
     | st.builds(Ref, ADDRESSES, st.sampled_from(Side), st.booleans())
-    | st.builds(Sealed, NAMES, st.none() | st.text("0123456789abcdef"))
+    | st.builds(Sealed, NAMES, st.none() | st.text("0123456789abcdef", max_size=4))
 )
-KEYS = st.text(st.characters(exclude_categories=["Cs"])) | st.just("$reconciler")
+KEYS = TEXTS | st.just("$reconciler")
 PAYLOADS = st.dictionaries(
     KEYS,
     st.recursive(
-        LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner), max_leaves=20
+        LEAVES,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+        max_leaves=8,
     ),
+    max_size=3,
 )
 
 
