@@ -147,7 +147,7 @@ class Installer:
             self._log.unlink(missing_ok=True)
             # One small question first: npm itself needs minutes to find out that it is offline.
             self._run_npm(["view", f"n8n@{self.version}", "version"], draft)
-            self._run_npm([command], draft)
+            self._run_npm([command, "--prefer-offline"], draft)
             write_private(draft / MARKER, json.dumps({"version": self.version}))
             if self.folder.exists():
                 shutil.rmtree(self.folder)
