@@ -78,9 +78,11 @@ def spec_revision(settings: Settings) -> str | None:
     return revision(settings.specs)
 
 
-def check(loaded: Loaded, settings: Settings) -> Compiled:
+def check(loaded: Loaded, settings: Settings, *, notes: bool = False) -> Compiled:
     """Check the specs as far as that is possible without any server."""
-    facts = SpecFacts(loaded=loaded, catalog=shipped_catalog(), public_url=settings.public_url)
+    facts = SpecFacts(
+        loaded=loaded, catalog=shipped_catalog(), public_url=settings.public_url, notes=notes
+    )
     return compile_specs(loaded.resources, facts, KINDS)
 
 
@@ -131,7 +133,7 @@ class Session:
             catalog=shipped_catalog(),
             public_url=self.settings.public_url,
             secrets=self.safe.facts(),
-            taken_by={"": frozenset(taken)},
+            taken=frozenset(taken),
         )
         return compile_specs(loaded.resources, facts, KINDS)
 

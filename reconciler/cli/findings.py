@@ -26,9 +26,7 @@ def require_valid(
 
 def write_findings(diagnostics: Sequence[Diagnostic], texts: Mapping[str, str]) -> None:
     """Print errors and warnings on stderr; notes are for `validate --notes`."""
-    from reconciler.engine.compile import visible
     from reconciler.spec import report
 
-    shown = visible(diagnostics)
-    if shown:
-        say(report.text(shown, texts, colour=wants_color(sys.stderr)).rstrip("\n"))
+    if diagnostics:
+        say(report.text(diagnostics, texts, colour=wants_color(sys.stderr)).rstrip("\n"))

@@ -33,13 +33,12 @@ def validate(
     """Check the spec files: syntax, fields, references, workflows. Needs no server."""
     import sys
 
-    from reconciler.engine.compile import visible
     from reconciler.spec import report
 
     settings = settings_from({"specs": specs})
     loaded = app.load_specs(settings.specs)
-    compiled = app.check(loaded, settings)
-    findings = compiled.diagnostics if notes else visible(compiled.diagnostics)
+    compiled = app.check(loaded, settings, notes=notes)
+    findings = compiled.diagnostics
     chosen = format_ or output or ("github" if os.environ.get("GITHUB_ACTIONS") else "text")
     if findings or chosen != "text":
         if chosen == "text":

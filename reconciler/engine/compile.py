@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reconciler.diagnostics import Diagnostic, Severity
+from reconciler.diagnostics import Diagnostic
 from reconciler.engine.facts import SpecFacts
 from reconciler.kinds.kind import Kinds
 from reconciler.plan.state import Desired
@@ -49,11 +49,6 @@ def compile_specs(resources: Iterable[Resource], facts: SpecFacts, kinds: Kinds)
     unique = dict.fromkeys(diagnostics)
     ordered = sorted(unique, key=lambda d: (d.mark is None, d.mark, d.code, d.message))
     return Compiled(desired=desired, diagnostics=tuple(ordered))
-
-
-def visible(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Leave out the notes, which only `validate` prints."""
-    return tuple(d for d in diagnostics if d.severity is not Severity.NOTE)
 
 
 def _placed(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
+from reconciler.diagnostics import Severity
 from reconciler.kinds.automation import AutomationSpec
 from reconciler.kinds.kind import Facts
 from reconciler.kinds.organization import OrganizationSpec, Role
@@ -18,7 +19,10 @@ from reconciler.spec.model import Spec
 from reconciler.spec.secretref import SecretRef
 from reconciler.workflow.catalog import NodeCatalog
 from reconciler.workflow.finding import Finding
+from reconciler.workflow.lint import Target, lint
+from reconciler.workflow.normal import Normal, left_out, normalize
 from reconciler.workflow.parameters import fill
+from reconciler.workflow.risk import scan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +42,11 @@ class SpecFacts(Facts):
     catalog: NodeCatalog
     public_url: str
     secrets: SecretFacts = field(default_factory=SecretFacts)
-    taken_by: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    taken: frozenset[tuple[str, str]] = frozenset()  # (method, path) of strangers' webhooks
+    notes: bool = False  # whether anybody wants to read notes
     filled: dict[Address, tuple[Finding, ...]] = field(default_factory=dict)
+    _normal: dict[str, Normal] = field(default_factory=dict)
+    _checked: dict[tuple[str, bool], tuple[Finding, ...]] = field(default_factory=dict)
     _by_address: dict[Address, Resource] = field(default_factory=dict)
     _triggers: dict[Address, list[tuple[str, TriggerFields]]] = field(default_factory=dict)
 
@@ -77,6 +84,36 @@ class SpecFacts(Facts):
         document, self.filled[address] = fill(template.workflow.document, values)
         return document
 
+    def normal(self, address: Address) -> Normal:
+        """Give the workflow in normal form; files that several automations name are read once."""
+        key = self._file(address)
+        found = self._normal.get(key)
+        if found is None:
+            found = self._normal[key] = normalize(self.workflow(address))
+        return found
+
+    def checked(self, address: Address, *, managed: bool) -> tuple[Finding, ...]:
+        """Say what is wrong or noteworthy in the workflow itself, whoever uses it."""
+        key = (self._file(address), managed)
+        found = self._checked.get(key)
+        if found is None:
+            found = self._checked[key] = self._check(self.normal(address), managed=managed)
+        return found
+
+    def _check(self, normal: Normal, *, managed: bool) -> tuple[Finding, ...]:
+        findings = lint(normal, self.catalog, Target(taken=self.taken, managed=managed))
+        if normal.is_workflow:
+            findings = (*findings, *scan(normal), *left_out(normal))
+        if self.notes:
+            return findings
+        return tuple(f for f in findings if f.severity is not Severity.NOTE)
+
+    def _file(self, address: Address) -> str:
+        """Tell what two automations with the same workflow have in common."""
+        resource = self._by_address[address]
+        shared = resource.workflow is not None and resource.workflow.text is not None
+        return resource.workflow.path if shared and resource.workflow else str(address)
+
     def source(self, address: Address) -> Workflow | None:
         """Tell where the workflow of *address* is written, for placing findings."""
         resource = self._by_address[address]
@@ -85,10 +122,6 @@ class SpecFacts(Facts):
         name = resource.spec.workflow.template or ""
         template = self._by_address.get(Address(address.organization, "Template", name))
         return template.workflow if template else None
-
-    def taken(self, address: Address) -> frozenset[tuple[str, str]]:
-        """Tell the webhooks (method, path) that others than *address* have in n8n."""
-        return self.taken_by.get(str(address), self.taken_by.get("", frozenset()))
 
     def administrator(self, organization: str) -> str | None:
         """Tell the e-mail address of the organization's first administrator."""

@@ -19,9 +19,6 @@ from reconciler.trigger.events import TriggerType
 from reconciler.workflow.bind import bind, find_calls
 from reconciler.workflow.entry import Served, find_entry_path, with_entry
 from reconciler.workflow.finding import Finding
-from reconciler.workflow.lint import Target, lint
-from reconciler.workflow.normal import Normal, left_out, normalize
-from reconciler.workflow.risk import scan
 from reconciler.workflow.wire import canonical_nodes
 
 _KINDS = {
@@ -96,6 +93,7 @@ class AutomationKind(Kind[AutomationSpec]):
             "settings": document["settings"],
             "live": "draft" if spec.active else "none",
             "archived": False,
+            "marker": Ref(address, Side.ROW),
         }
         return Built(payload={"row": row, "n8n": n8n}, findings=findings)
 
@@ -120,9 +118,8 @@ class AutomationKind(Kind[AutomationSpec]):
         return {"automations": columns, "automation_runtime": runtime}
 
     def marker(self, object_: Object) -> str | None:
-        """Find the path of our entry node."""
-        nodes: Any = object_.get("nodes")
-        return find_entry_path(nodes) if isinstance(nodes, list) else None
+        """Find the path of our entry node, or what else says that we created the workflow."""
+        return find_entry_path(object_.get("nodes")) or _workflows.marker(object_)
 
     async def create(self, api: Api, address: Address, body: Object) -> Object:
         """Create a draft."""
@@ -157,7 +154,7 @@ class _Workflow:
 
     def __init__(self, address: Address, spec: AutomationSpec, facts: Facts) -> None:
         self._address, self._spec, self._facts = address, spec, facts
-        self.normal: Normal = normalize(facts.workflow(address))
+        self.normal = facts.normal(address)
         bound = bind(self.normal, self._credentials(), self._calls(), catalog=facts.catalog)
         self._bound = bound.findings
         self.document = bound.document
@@ -175,11 +172,8 @@ class _Workflow:
         """Say what is wrong with the workflow, before anything is written."""
         if not self.normal.is_workflow:
             return self.normal.findings
-        taken = self._facts.taken(self._address)
-        target = Target(taken=taken, managed=self._managed)
-        found = lint(self.normal, self._facts.catalog, target)
-        dropped = left_out(self.normal)
-        return (*found, *self._bound, *self._entered, *scan(self.normal), *dropped)
+        found = self._facts.checked(self._address, managed=self._managed)
+        return (*found, *self._bound, *self._entered)
 
     def _credentials(self) -> dict[str, Value]:
         home = self._address.organization
@@ -273,6 +267,7 @@ def _workflow(seen: Seen, object_: Object) -> Payload:
         "settings": document["settings"],
         "live": live,
         "archived": bool(object_.get("isArchived")),
+        "marker": Ref(seen.address, Side.ROW),
     }
 
 

@@ -24,6 +24,7 @@ from reconciler.spec.model import Spec
 from reconciler.spec.secretref import SecretRef
 from reconciler.workflow.catalog import NodeCatalog
 from reconciler.workflow.finding import Finding
+from reconciler.workflow.normal import Normal
 
 SpecT = TypeVar("SpecT", bound=Spec)
 Row: TypeAlias = Mapping[str, Any]
@@ -63,8 +64,12 @@ class Facts(Protocol):
         """Give the workflow document *address* names: its file, inline or its filled template."""
         raise NotImplementedError
 
-    def taken(self, address: Address) -> frozenset[tuple[str, str]]:
-        """Tell the webhooks (method, path) that others than *address* have in n8n."""
+    def normal(self, address: Address) -> Normal:
+        """Give the same in normal form; shared, so not to be changed."""
+        raise NotImplementedError
+
+    def checked(self, address: Address, *, managed: bool) -> tuple[Finding, ...]:
+        """Say what is wrong or noteworthy in the workflow itself, whoever uses it."""
         raise NotImplementedError
 
     def administrator(self, organization: str) -> str | None:

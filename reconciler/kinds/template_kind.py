@@ -12,9 +12,6 @@ from reconciler.plan.traits import Traits
 from reconciler.resource.address import Address
 from reconciler.resource.api import Api
 from reconciler.resource.payload import Object, Payload
-from reconciler.workflow.lint import lint
-from reconciler.workflow.normal import left_out, normalize
-from reconciler.workflow.risk import scan
 
 _COLUMNS = (
     "name",
@@ -45,8 +42,7 @@ class TemplateKind(Kind[TemplateSpec]):
     def build(self, address: Address, spec: TemplateSpec, facts: Facts) -> Built:
         """Say what the catalogue's row should hold."""
         raw = facts.workflow(address)
-        normal = normalize(raw, keep_webhook_ids=False)
-        findings = (*lint(normal, facts.catalog), *scan(normal), *left_out(normal))
+        findings = facts.checked(address, managed=True)
         row: Payload = {
             "name": spec.title,
             "description": spec.description,

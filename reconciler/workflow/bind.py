@@ -7,7 +7,6 @@ references turn out to be.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -71,10 +70,20 @@ def bind(
     Gaps and mappings that fit nowhere become findings.
     """
     notes = Notes()
-    document = copy.deepcopy(normal.document)
+    document = _own_copy(normal.document)
     _bind_credentials(normal, document, credentials, catalog or shipped_catalog(), notes)
     _bind_calls(normal, document, calls, notes)
     return Bound(document=document, findings=tuple(notes.findings))
+
+
+def _own_copy(document: Mapping[str, Value]) -> dict[str, Value]:
+    """Copy what binding changes, and share the rest: node parameters can be large."""
+    copied = dict(document)
+    copied["nodes"] = {name: dict(node) for name, node in nodes_of(document).items()}
+    settings = document.get("settings")
+    if isinstance(settings, dict):
+        copied["settings"] = dict(settings)
+    return copied
 
 
 def _bind_credentials(
@@ -204,7 +213,7 @@ def _set_target(
         isinstance(version, (int, float)) and version >= _LOCATOR_SINCE[str(node.get("type"))]
     )
     target: Value = {"__rl": True, "mode": "id", "value": leaf} if located else leaf
-    parameters["workflowId"] = target
+    node["parameters"] = {**parameters, "workflowId": target}
 
 
 _LOCATOR_SINCE = {

@@ -9,7 +9,6 @@ Not here: calling the entry.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -194,7 +193,7 @@ class _Draft:
 
 def _links(document: Mapping[str, Value]) -> dict[str, Value]:
     connections = document.get("connections")
-    return copy.deepcopy(connections) if isinstance(connections, dict) else {}
+    return dict(connections) if isinstance(connections, dict) else {}
 
 
 def _edge(target: str) -> dict[str, Value]:
