@@ -164,7 +164,8 @@ class Stepper:
         self, kind: AnyKind, change: Change, step_id: str, intent: Recorded
     ) -> _Finish:
         object_id = change.observed.object_id if change.observed else None
-        owned = object_id is not None and kind.traits.has_object and not _existing(intent.payload)
+        last = intent.payload if intent.attempted is None else intent.attempted
+        owned = kind.traits.has_object and not _existing(last)  # else a person made it
         if owned and object_id is not None:
             await kind.remove(self._n8n(), object_id)
         kept = object_id if kind.keeps_removed else None

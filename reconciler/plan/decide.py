@@ -157,7 +157,7 @@ class _Row:
         if action is Action.REPLACE:
             old = observed.object_id if observed else None
         elif action is Action.CREATE or (action is Action.ADOPT and _borrows(self.desired.payload)):
-            old = None if _borrows(self.case.before) else recorded.object_id
+            old = None if _has_loan(self.case) else recorded.object_id
         else:
             old = None
         return (old,) if old is not None and old not in recorded.deposed else ()
@@ -233,7 +233,7 @@ def _own_object_only(case: Case) -> Case:
     recorded, observed, desired = case.recorded, case.observed, case.desired
     if recorded is None or observed is None or desired is None:
         return case
-    borrowed = _borrows(case.before) and not _borrows(desired.payload)
+    borrowed = _has_loan(case) and not _borrows(desired.payload)
     if not borrowed or recorded.object_id is None or observed.object_id != recorded.object_id:
         return case
     payload = {side: value for side, value in observed.payload.items() if side != "n8n"}
@@ -250,6 +250,11 @@ def _moved(case: Case, change: Change) -> Change:
 
 def _trimmed(change: Change, case: Case, traits: Traits) -> Change:
     return replace(change, observed=trim(case, traits))
+
+
+def _has_loan(case: Case) -> bool:
+    """Whether the recorded object was made by hand; the last intent says whose id it is."""
+    return _borrows(case.before if case.attempted is None else case.attempted)
 
 
 def _borrows(payload: Payload) -> bool:
