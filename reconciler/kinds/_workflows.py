@@ -32,6 +32,7 @@ _WRITABLE = ("name", "nodes", "connections", "settings")
 _REGISTERED = frozenset({200, 403})
 _CONFIRM_SECONDS = 120.0  # n8n took 40 s for 1,000 workflows published at once
 _VERSION_NAME_LENGTH = 128
+_OWN = "reconciler"  # our key in a workflow's static data, beside n8n's "global" and "node:..."
 
 
 # What n8n takes for "as if it had never been set": a PUT merges settings and refuses null.
@@ -52,8 +53,16 @@ _UNSET: Mapping[str, Json] = {
 
 
 async def create(api: Api, address: Address, body: Object) -> Object:
-    """Create a draft."""
-    return await api.post("/workflows", _request(_document(address, body, None)))
+    """Create a draft; its static data says for which row, as not every workflow has our entry."""
+    request = _request(_document(address, body, None))
+    return await api.post("/workflows", {**request, "staticData": {_OWN: body["marker"]}})
+
+
+def marker(object_: Object) -> str | None:
+    """Find the row id in the static data of a workflow that we created."""
+    data = object_.get("staticData")
+    found = data.get(_OWN) if isinstance(data, dict) else None
+    return found if isinstance(found, str) and found else None
 
 
 async def update(api: Api, known: Known, body: Object) -> Written:
