@@ -9,10 +9,12 @@ import pytest
 import yaml
 
 from reconciler.plan.change import Plan
+from reconciler.plan.diff import MISSING
 from reconciler.plan.guard import guard
 from reconciler.plan.planner import make_plan
 from reconciler.plan.render import render
-from reconciler.plan.words import clean, label, shorten
+from reconciler.plan.words import clean, label, secret_change, shorten
+from reconciler.resource.payload import Sealed
 from tests.plan_worlds import TRAITS, options, world
 
 FILE = Path(__file__).parents[1] / "cases" / "render" / "plan.yaml"
@@ -85,6 +87,28 @@ def test_shortening_keeps_both_ends_within_the_width(width: int) -> None:
 
     assert len(cut) <= width
     assert cut == "abcdefghijklmnopqrstuvwxyz" if width == 26 else "…" in cut
+
+
+@pytest.mark.parametrize(
+    "before,after,expected",
+    [
+        ("3f9a11", "b21077", "(secret changed, fingerprint 3f9a -> b210)"),
+        ("3f9a11", "3f9a22", "(secret changed, fingerprint 3f9a11 -> 3f9a22)"),
+        ("3f9a11", None, "(secret changed, fingerprint 3f9a -> unknown)"),
+        ("3f9a11", "3f9a11", "(secret written again, fingerprint 3f9a)"),
+        (MISSING, "b21077", "(secret set, fingerprint b210)"),
+        ("3f9a11", MISSING, "(secret removed, fingerprint 3f9a)"),
+        (MISSING, MISSING, None),
+    ],
+)
+def test_secrets_show_as_fingerprints(before: Any, after: Any, expected: str | None) -> None:
+    name = "other" if after is None else "TOKEN"
+    old, new = (
+        leaf if leaf is MISSING else Sealed(name if leaf is None else "TOKEN", leaf)
+        for leaf in (before, after)
+    )
+
+    assert secret_change(old, new) == expected
 
 
 def test_keys_that_are_no_words_are_quoted_in_paths() -> None:
