@@ -94,7 +94,7 @@ def _bind_credentials(
     notes: Notes,
 ) -> None:
     used: set[str] = set()
-    linked = {name for edge in edges(document) for name in (edge.source, edge.target)}
+    linked: set[str] | None = None  # found out when somebody asks: most nodes lack nothing
     for name, node in nodes_of(document).items():
         written = node.get("credentials")
         written = written if isinstance(written, dict) else {}
@@ -111,6 +111,8 @@ def _bind_credentials(
                 used.add(kind)
         for kind in sorted({*written, *required(node, catalog)} - bound.keys()):
             if name not in mapping and not stale(node, kind, catalog):
+                if linked is None:
+                    linked = {end for e in edges(document) for end in (e.source, e.target)}
                 serious = not node.get("disabled") and (name in linked or _starts(node, catalog))
                 _missing(normal, name, kind, serious=serious, notes=notes)
         if written or bound:
