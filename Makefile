@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+HISTORIES ?= 20000
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -28,10 +29,11 @@ check: $(VENV)/.tools ## lint, format, types, import contracts, schemas and docs
 	$(BIN)/python -m pytest tests/architecture -n 0 -q
 
 bench: $(VENV)/.tools ## measure against bare floors, as ratios within one run
-	@$(BIN)/python -m benchmarks $(ARGS)
+	@for script in $$(grep -l '^if __name__' benchmarks/*.py); do \
+	  echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
 
 properties: $(VENV)/.tools ## the long property run: 20,000 histories of commits, drift and crashes
-	@$(BIN)/python -m pytest tests/properties --hypothesis-profile=thorough $(ARGS)
+	@HISTORIES=$(HISTORIES) $(BIN)/python -m pytest tests/properties -o faulthandler_timeout=0 $(ARGS)
 
 fmt: $(VENV)/.tools ## format the code and mend what can be mended
 	$(BIN)/ruff check --fix-only --quiet .
