@@ -24,7 +24,6 @@ from reconciler.embedded.files import (
     locked,
     read_json,
     usable,
-    write_private,
 )
 from reconciler.embedded.node import find_node
 from reconciler.embedded.service import Progress, silent
@@ -131,10 +130,11 @@ class Installer:
                 hint="set RECONCILER_CACHE_DIR to a folder you may write to",
             ) from error
         lock = self.cache / f"{self.version}.lock"
-        if is_locked(lock):
-            self.progress(f"waiting for another installation of n8n {self.version}", None)
-        with usable(self.cache), locked(lock):
-            return self.find() or self._install()
+        with usable(self.cache):
+            if is_locked(lock):
+                self.progress(f"waiting for another installation of n8n {self.version}", None)
+            with locked(lock):
+                return self.find() or self._install()
 
     def _install(self) -> Installed:
         self._check_space()
@@ -148,7 +148,8 @@ class Installer:
             # One small question first: npm itself needs minutes to find out that it is offline.
             self._run_npm(["view", f"n8n@{self.version}", "version"], draft)
             self._run_npm([command, "--prefer-offline"], draft)
-            write_private(draft / MARKER, json.dumps({"version": self.version}))
+            # Readable for all: an installation made for a whole machine serves every user.
+            (draft / MARKER).write_text(json.dumps({"version": self.version}), encoding="utf-8")
             if self.folder.exists():
                 shutil.rmtree(self.folder)
             draft.rename(self.folder)
