@@ -89,11 +89,10 @@ class Database:
             self._require_server(connection.info.server_version)
             with _hung_up_after(self._patience, connection):
                 await connection.execute(self._settings)
-        except psycopg.Error as error:
+        except BaseException as error:  # a cancelled call must not leave it open, either
             await connection.close()
-            raise refused(error, self.target) from error
-        except ConfigError:
-            await connection.close()
+            if isinstance(error, psycopg.Error):
+                raise refused(error, self.target) from error
             raise
         return connection
 
@@ -157,14 +156,16 @@ class Database:
         return connection
 
     async def _give_back(self, connection: Connection) -> None:
-        if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
-            with suppress(psycopg.Error):
-                await connection.rollback()
-        if connection.closed or connection.info.transaction_status != TransactionStatus.IDLE:
-            await connection.close()
-        else:
-            await connection.set_autocommit(False)
-            self._idle.append(connection)
+        try:
+            if _busy(connection):
+                with suppress(psycopg.Error):
+                    await connection.rollback()
+        finally:
+            if connection.closed or _busy(connection):
+                await connection.close()
+            else:
+                await connection.set_autocommit(False)
+                self._idle.append(connection)
 
     async def ready(self) -> None:
         """Check server and schema version.
@@ -243,6 +244,10 @@ def _hung_up_after(seconds: float, connection: Connection) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def _busy(connection: Connection) -> bool:
+    return connection.info.transaction_status != TransactionStatus.IDLE
 
 
 def _stirred(connection: Connection) -> bool:
