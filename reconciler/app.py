@@ -10,7 +10,7 @@ import getpass
 import os
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from reconciler.engine.ledger import StoreLedger
 from reconciler.engine.observe import Observer, Reading, bind
 from reconciler.engine.outcome import Report, State
 from reconciler.engine.safe import Safe
-from reconciler.errors import ConfigError, UsageError
+from reconciler.errors import ConfigError, ReconcilerError, UsageError
 from reconciler.kinds.models import MODELS
 from reconciler.kinds.registry import KINDS
 from reconciler.n8n.client import Limits, N8n
@@ -197,7 +197,12 @@ class Session:
             label=f"reconciler {plan.revision or 'apply'}",
             concurrency=self.settings.concurrency,
         )
-        report = await applier.apply(plan, planned.world, listen)
+        try:
+            report = await applier.apply(plan, planned.world, listen)
+        except BaseException:
+            with suppress(ReconcilerError):
+                await operations.finish(operation, "interrupted", {})
+            raise
         summary: dict[str, Any] = {state.value: report.count(state) for state in State}
         await operations.finish(operation, _outcome(report), summary)
         return report
