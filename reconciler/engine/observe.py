@@ -20,7 +20,7 @@ from reconciler.plan.state import Desired, Observed, Recorded, World
 from reconciler.resource.address import Address
 from reconciler.resource.api import Api
 from reconciler.resource.marker import short_mark
-from reconciler.resource.payload import Object, Payload, Ref, Side
+from reconciler.resource.payload import Object, Payload, Ref, Side, Value
 from reconciler.resource.stamp import Stamp
 
 Readers = Callable[[Address, str], Reader | None]
@@ -168,28 +168,37 @@ class _Look:
                 edited=settled and stamp != entry.stamp,
             )
         )
-        if unchanged and "n8n" in entry.payload:
+        loan = _loan(entry.payload if entry.attempted is None else entry.attempted)
+        if object_ is not None and loan is not None and _is_existing(loan, object_):
+            payload["n8n"] = {"existing": loan}
+        elif unchanged and "n8n" in entry.payload:
             payload["n8n"] = entry.payload["n8n"]
         id_ = None if object_ is None else str(object_["id"])
         return Observed(address=entry.address, payload=payload, object_id=id_, stamp=stamp)
 
     def existing(self, want: Desired, seen: Observed | None) -> Observed | None:
         """Find the hand-made object that a document refers to instead of declaring its own."""
-        side = want.payload.get("n8n")
-        if not isinstance(side, dict) or not isinstance(side.get("existing"), dict):
+        loan = _loan(want.payload)
+        if loan is None:
             return None
         kind = self.kinds[want.address.kind]
         for object_ in self.reading.objects.get(kind.collection or "", ()):
-            if _is_existing(side["existing"], object_):
+            if _is_existing(loan, object_):
                 rows: Payload = seen.payload if seen else {}
-                payload: Payload = {**rows, "n8n": {"existing": side["existing"]}}
+                payload: Payload = {**rows, "n8n": {"existing": loan}}
                 id_ = str(object_["id"])
                 return Observed(address=want.address, payload=payload, object_id=id_)
         return None
 
 
-def _is_existing(wanted: object, object_: Object) -> bool:
-    assert isinstance(wanted, dict)
+def _loan(payload: Payload) -> dict[str, Value] | None:
+    """Tell which hand-made object a payload refers to, if it does."""
+    side = payload.get("n8n")
+    loan = side.get("existing") if isinstance(side, dict) else None
+    return loan if isinstance(loan, dict) else None
+
+
+def _is_existing(wanted: Mapping[str, Value], object_: Object) -> bool:
     return all(wanted[key] == object_.get(key) for key in ("id", "name", "type") if key in wanted)
 
 

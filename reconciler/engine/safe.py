@@ -91,7 +91,7 @@ class Safe:
             value = self.found.get(secret_name(reference))
             if keyring is None or not isinstance(value, Secret):
                 return None
-            return fingerprint(keyring, address.organization, str(address), name, value)
+            return _mark(keyring, address, name, value)
 
         def entry(organization: str) -> str | None:
             if keyring is None:
@@ -112,14 +112,21 @@ class Safe:
             return None
         return _BoxReader(self.keyring, box, address, row_id)
 
-    def reveal(self, address: Address, sealed: Sealed) -> str:
-        """Give the plain text behind *sealed*; raises ConfigError when it is not set."""
+    def reveal(self, address: Address, sealed: Sealed, field: str) -> str:
+        """Give the plain text behind *sealed*, the value of *field*.
+
+        Raises ConfigError when it is not set, or when it is another one than *sealed* means: what
+        is recorded must be what was written.
+        """
         if self.keyring is None:
             raise _no_key()
         if sealed.name == ENTRY_SECRET:
             return entry_secret(self.keyring, address.organization).reveal()
         value = self.found.get(sealed.name)
         if isinstance(value, Secret):
+            if sealed.fingerprint not in {None, _mark(self.keyring, address, field, value)}:
+                message = f"{address}: the secret {sealed.name} has another value than was planned"
+                raise ConfigError(message, hint="plan again; a repair needs the value as applied")
             return value.reveal()
         if value is not None:
             raise replace_error(value, address)
@@ -146,9 +153,11 @@ class _BoxReader(Reader):
         return data if isinstance(data, dict) else None
 
     def fingerprint(self, field: str, value: str) -> str:
-        organization = self.address.organization
-        secret = Secret(value) if value else Secret(" ")
-        return fingerprint(self.keyring, organization, str(self.address), field, secret)
+        return _mark(self.keyring, self.address, field, Secret(value) if value else Secret(" "))
+
+
+def _mark(keyring: Keyring, address: Address, field: str, value: Secret) -> str:
+    return fingerprint(keyring, address.organization, str(address), field, value)
 
 
 def replace_error(error: ConfigError, address: Address) -> ConfigError:

@@ -25,7 +25,7 @@ from reconciler.plan.moves import rename
 from reconciler.plan.state import Desired, Observed, Recorded
 from reconciler.resource.address import Address
 from reconciler.resource.api import Api
-from reconciler.resource.payload import Object, Payload, Sealed, references, wire
+from reconciler.resource.payload import Object, Payload, Sealed, flatten, references, wire
 from reconciler.resource.stamp import Stamp
 
 
@@ -36,8 +36,11 @@ class Secrets(Protocol):
         """Get ready to encrypt for *organization*."""
         raise NotImplementedError
 
-    def reveal(self, address: Address, sealed: Sealed) -> str:
-        """Give the plain text behind *sealed*; raises ReconcilerError when it is not set."""
+    def reveal(self, address: Address, sealed: Sealed, field: str) -> str:
+        """Give the plain text behind *sealed*, the value of *field*.
+
+        Raises ReconcilerError when it is not set, or is not the one that *sealed* means.
+        """
         raise NotImplementedError
 
     def encrypt(self, address: Address, row_id: str, text: str) -> str:
@@ -247,10 +250,12 @@ class Stepper:
         )
 
     def _wired(self, address: Address, payload: Payload, side: str) -> Object:
+        flat = flatten(payload[side])
+        fields = {leaf: path[-1] for path, leaf in flat.items() if isinstance(leaf, Sealed)}
         body = wire(
             payload[side],
             self.identities.identify,
-            lambda sealed: self.secrets.reveal(address, sealed),
+            lambda sealed: self.secrets.reveal(address, sealed, fields[sealed]),
         )
         assert isinstance(body, dict)
         return body
