@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from reconciler.diagnostics import Severity
-from reconciler.kinds.automation import AutomationSpec
+from reconciler.kinds.automation import AutomationSpec, Entry
 from reconciler.kinds.kind import Facts
 from reconciler.kinds.organization import OrganizationSpec, Role
 from reconciler.kinds.template import TemplateSpec
@@ -18,6 +18,7 @@ from reconciler.spec.link import Loaded, Resource, Workflow
 from reconciler.spec.model import Spec
 from reconciler.spec.secretref import SecretRef
 from reconciler.workflow.catalog import NodeCatalog
+from reconciler.workflow.entry import strip_entry
 from reconciler.workflow.finding import Finding
 from reconciler.workflow.lint import Target, lint
 from reconciler.workflow.normal import Normal, left_out, normalize
@@ -45,7 +46,7 @@ class SpecFacts(Facts):
     taken: frozenset[tuple[str, str]] = frozenset()  # (method, path) of strangers' webhooks
     notes: bool = False  # whether anybody wants to read notes
     filled: dict[Address, tuple[Finding, ...]] = field(default_factory=dict)
-    _normal: dict[str, Normal] = field(default_factory=dict)
+    _normal: dict[tuple[str, bool], Normal] = field(default_factory=dict)
     _checked: dict[tuple[str, bool], tuple[Finding, ...]] = field(default_factory=dict)
     _by_address: dict[Address, Resource] = field(default_factory=dict)
     _triggers: dict[Address, list[tuple[str, TriggerFields]]] = field(default_factory=dict)
@@ -86,10 +87,16 @@ class SpecFacts(Facts):
 
     def normal(self, address: Address) -> Normal:
         """Give the workflow in normal form; files that several automations name are read once."""
-        key = self._file(address)
+        spec = self._by_address[address].spec
+        managed = isinstance(spec, AutomationSpec) and spec.workflow.entry is Entry.MANAGED
+        key = (self._file(address), managed)
         found = self._normal.get(key)
         if found is None:
-            found = self._normal[key] = normalize(self.workflow(address))
+            found = normalize(self.workflow(address))
+            if managed:
+                # A workflow that was downloaded from n8n after an apply has our entry in it.
+                found = replace(found, document=strip_entry(found.document))
+            self._normal[key] = found
         return found
 
     def checked(self, address: Address, *, managed: bool) -> tuple[Finding, ...]:
