@@ -79,7 +79,8 @@ def main(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen(64)
-        print("ready", flush=True)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
         while True:
             ready = select.select([listener, sys.stdin], [], [])[0]
             if sys.stdin in ready:

@@ -135,7 +135,9 @@ class FreshInterpreter(Starter):
 class _Forked:
     """A command that was forked off."""
 
-    def __init__(self, socket_path: str, words: list[str], cwd: Path, env: Mapping[str, str]):
+    def __init__(
+        self, socket_path: str, words: list[str], cwd: Path, env: Mapping[str, str]
+    ) -> None:
         self._files = _Files()
         self._connection = socket.socket(socket.AF_UNIX)
         self._connection.connect(socket_path)

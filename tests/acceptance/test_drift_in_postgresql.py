@@ -22,7 +22,7 @@ EDITS = {
     "trigger off": ('UPDATE workflow_triggers SET "isActive" = false', "Trigger/greet.mornings"),
     "trigger gone": ("DELETE FROM workflow_triggers", "Trigger/greet.mornings"),
     "another cron": (
-        "UPDATE workflow_triggers SET schedule = '* * * * *'",
+        "UPDATE workflow_triggers SET \"cronSchedule\" = '* * * * *'",
         "Trigger/greet.mornings",
     ),
     "secret damaged": (
@@ -77,7 +77,7 @@ def test_rows_of_others_are_left_alone(on_fake: Stage) -> None:
         "INSERT INTO organization (id, name, \"updatedAt\") VALUES ('o1', 'theirs', now())"
     )
     on_fake.rows(
-        'INSERT INTO automations (id, "orgId", name, "triggerType", "triggerConfig", "createdBy", '
+        'INSERT INTO automations (id, "orgId", name, "triggerType", "triggerConfig", "createdById", '
         "\"updatedAt\") SELECT 'a1', 'o1', 'acme greet', 'MANUAL', '{}', id, now() FROM users LIMIT 1"
     )
     theirs = on_fake.rows("SELECT * FROM automations WHERE id = 'a1'")
