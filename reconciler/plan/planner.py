@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
-from reconciler.plan.change import Action, Change, Drift, Only, Plan, Reason, Scope
+from reconciler.plan.change import Change, Drift, Only, Plan, Reason, Scope
 from reconciler.plan.decide import decide, drifted
-from reconciler.plan.diff import Cause
+from reconciler.plan.diff import Cause, same
 from reconciler.plan.link import link
 from reconciler.plan.moves import blocked_move
 from reconciler.plan.removal import Ending, discards, remove
@@ -43,7 +43,7 @@ def make_plan(
     """
     options = options or PlanOptions()
     if options.only is Only.DRIFT:
-        world = repair_world(world)
+        world, options = repair_world(world), replace(options, prune=False)
     return _Planning(View(world, traits), options).plan()
 
 
@@ -129,9 +129,9 @@ class _Planning:
         waiting = [a for a in self.decided if a not in only_drift]
         while waiting:
             wanted = self.view.wanted(waiting.pop()) & only_drift - needed
-            creating = {a for a in wanted if self.decided[a].action is Action.CREATE}
-            needed |= creating
-            waiting.extend(creating)
+            gone = {a for a in wanted if self.decided[a].reason in _GONE}
+            needed |= gone
+            waiting.extend(gone)
         self.skipped = only_drift - needed
         for address in self.skipped:
             del self.decided[address]
@@ -157,7 +157,7 @@ class _Planning:
 
     def left_alone(self, undeclared: Iterable[Address]) -> tuple[Address, ...]:
         """Note what is recorded but not declared, and what was done to it outside git."""
-        if self.options.prune:
+        if self.options.prune or self.options.only is Only.DRIFT:
             return ()
         found = []
         for address in undeclared:
@@ -171,6 +171,6 @@ class _Planning:
 
 
 def _only_drift(change: Change) -> bool:
-    if change.reason in _GONE:
-        return True
+    if change.reason in _GONE and change.desired and change.recorded:
+        return same(change.desired.payload, change.recorded.payload)
     return bool(change.fields) and all(f.cause is Cause.DRIFT for f in change.fields)

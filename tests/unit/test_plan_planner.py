@@ -195,3 +195,87 @@ def test_a_thousand_unchanged_resources_cost_next_to_nothing() -> None:
     assert plan.waves == ()
     assert len(plan.unchanged) == 1_000
     assert min(took) < 0.2, "about 0.015 s on an idle machine"
+
+
+def interrupted_elsewhere() -> dict[str, Any]:
+    """A credential replaced by a repair, and a workflow whose apply was interrupted that uses it."""
+    uses = {"n8n": {"nodes": {"m": {"credential": {"$ref": "Credential/c"}}}}}
+    return {
+        "recorded": {
+            "Credential/c": {"object_id": "1", "payload": {"n8n": {"type": "x"}}},
+            "Automation/a": {"object_id": "2", "payload": uses, "attempted": uses},
+        },
+        "observed": {
+            "Credential/c": {"object_id": "1", "payload": {"n8n": {"type": "by hand"}}},
+            "Automation/a": {"object_id": "2", "payload": uses},
+        },
+    }
+
+
+def test_a_repair_discards_nothing_that_an_interrupted_apply_still_refers_to() -> None:
+    plan = make_plan(world(interrupted_elsewhere()), TRAITS, PlanOptions(only=Only.DRIFT))
+
+    assert actions(plan) == {"Credential/c": Action.REPLACE}
+
+
+def test_a_repair_never_removes_whatever_else_was_asked_for() -> None:
+    options = PlanOptions(only=Only.DRIFT, prune=True)
+
+    plan = make_plan(world(interrupted_elsewhere()), TRAITS, options)
+
+    assert actions(plan) == {"Credential/c": Action.REPLACE}
+
+
+def test_a_repair_waits_for_what_was_never_created() -> None:
+    given = world(
+        {
+            "recorded": {
+                "Credential/c": {"attempted": {"n8n": {"type": "x"}}},
+                "Automation/a": {
+                    "object_id": "2",
+                    "payload": {"n8n": {"nodes": {"m": {"credential": {"$ref": "Credential/c"}}}}},
+                },
+            },
+            "observed": {"Automation/a": {"object_id": "2", "payload": {"n8n": {"nodes": {}}}}},
+        }
+    )
+
+    plan = make_plan(given, TRAITS, PlanOptions(only=Only.DRIFT))
+
+    waits = "needs acme/Credential/c, whose creation was interrupted: apply first"
+    assert [c.blocked for c in plan.changes] == [waits]
+
+
+def test_intent_alone_brings_back_a_row_that_a_new_row_refers_to() -> None:
+    given = world(
+        {
+            "desired": {
+                "Automation/a": {"row": {"title": "A"}, "n8n": {"live": "draft"}},
+                "Trigger/t": {"row": {"automation": {"$ref": "Automation/a", "side": "row"}}},
+            },
+            "recorded": {
+                "Automation/a": {
+                    "object_id": "1",
+                    "payload": {"row": {"title": "A"}, "n8n": {"live": "draft"}},
+                }
+            },
+            "observed": {"Automation/a": {"object_id": "1", "payload": {"n8n": {"live": "draft"}}}},
+        }
+    )
+
+    plan = make_plan(given, TRAITS, PlanOptions(only=Only.INTENT))
+
+    assert list(actions(plan)) == ["Automation/a", "Trigger/t"]
+
+
+def test_intent_alone_still_applies_a_commit_to_what_was_deleted_by_hand() -> None:
+    given = world(
+        {
+            "desired": {"Trigger/t": row("new")},
+            "recorded": {"Trigger/t": {"payload": row("old")}},
+        }
+    )
+
+    plan = make_plan(given, TRAITS, PlanOptions(only=Only.INTENT))
+
+    assert actions(plan) == {"Trigger/t": Action.CREATE}
