@@ -22,7 +22,7 @@ from reconciler.cli.progress import Progress
 from reconciler.cli.starting import Starting
 from reconciler.cli.summary import report_text
 from reconciler.embedded.keys import ensure_key_file
-from reconciler.embedded.stack import Stack
+from reconciler.embedded.stack import Stack, termination_interrupts
 from reconciler.engine.outcome import Report
 from reconciler.engine.safe import environment_names
 from reconciler.errors import ExitCode
@@ -66,7 +66,10 @@ def up(specs: Path | None, *, once: bool) -> int:
         if settings.encryption_key is None:
             known["encryption_key"] = SecretStr(ensure_key_file(settings.state / KEY_FILE))
         settings = settings.model_copy(update=known)
-        code = _apply(settings, starting)
+        with termination_interrupts():
+            code = _apply(settings, starting)
+        if code is ExitCode.INTERRUPTED:
+            return int(code)
         _tell(settings)
         if once:
             return int(code)
