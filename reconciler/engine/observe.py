@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler.engine.ports import Ledger
 from reconciler.engine.together import together
@@ -120,7 +120,7 @@ def bind(
     organizations: frozenset[str],
 ) -> World:
     """Put the three states of all resources side by side."""
-    recorded = reading.recorded
+    recorded = dict(reading.recorded)
     bound = _bind(recorded, reading.objects, kinds)
     look = _Look(reading=reading, kinds=kinds, unref=_unref(recorded, bound), readers=readers)
     observed: dict[Address, Observed] = {}
@@ -131,6 +131,7 @@ def bind(
     for address, want in desired.items():
         known = look.existing(want, observed.get(address))
         if known is not None:
+            recorded |= _with_twin(recorded.get(address), bound.get(address))
             observed[address] = known
     return World(desired=desired, recorded=recorded, observed=observed, organizations=organizations)
 
@@ -245,6 +246,13 @@ def _twin(entry: Recorded, marked: Mapping[str, list[Object]]) -> Object | None:
             if str(object_["id"]) not in entry.deposed:
                 return object_
     return None
+
+
+def _with_twin(entry: Recorded | None, found: Object | None) -> dict[Address, Recorded]:
+    """Note what an interrupted creation made before a hand-made object takes its place."""
+    if entry is None or found is None or entry.object_id is not None:
+        return {}
+    return {entry.address: replace(entry, object_id=str(found["id"]))}
 
 
 @dataclass(frozen=True, slots=True)
