@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import Field
 
 from reconciler.diagnostics import Problem
-from reconciler.kinds.template import TemplateSpec
+from reconciler.kinds.template import MAX_PARAMETERS, TemplateSpec
 from reconciler.kinds.trigger import TriggerFields, TriggerSpec
 from reconciler.kinds.workflow_source import WorkflowFile, exactly_one, written_file
 from reconciler.spec.model import (
@@ -57,7 +57,9 @@ class WorkflowUse(WorkflowFile):
         default=None, description="Name of a Template, instead of a file", examples=["reminder"]
     )
     parameters: dict[str, Any] = Field(
-        default_factory=dict, description="Values for the template's parameters"
+        default_factory=dict,
+        max_length=MAX_PARAMETERS,
+        description="Values for the template's parameters",
     )
     credentials: dict[NodeName, Name] = Field(
         default_factory=dict,
@@ -141,7 +143,9 @@ class AutomationSpec(Spec):
         description="The workflow: exactly one of file, inline and template"
     )
     triggers: tuple[AutomationTrigger, ...] = Field(
-        default=(), description="What starts it; a shorter way to write Trigger documents"
+        default=(),
+        max_length=100,
+        description="What starts it; a shorter way to write Trigger documents",
     )
     execution: Execution = Field(default=Execution(), description="How runs are bounded")
     lifecycle: Lifecycle = Field(default=Lifecycle(), description="How it may end")

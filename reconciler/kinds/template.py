@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
@@ -59,6 +60,7 @@ class ParameterType(enum.StrEnum):
     ENUM = "enum"
 
 
+MAX_PARAMETERS: Final = 100
 _PYTHON: Final = {
     ParameterType.STRING: (str,),
     ParameterType.NUMBER: (int, float),
@@ -130,7 +132,7 @@ class TemplateSpec(Spec):
     required_integrations: Tags = Field(
         default=(), description="Services it needs", examples=[["gmail", "slack"]]
     )
-    parameters: dict[str, Parameter] = Field(
+    parameters: Annotated[dict[str, Parameter], Field(max_length=MAX_PARAMETERS)] = Field(
         default_factory=dict, description="Values that an automation gives, by name"
     )
     tags: Tags = Field(default=(), description="Words to find it by")
@@ -173,7 +175,7 @@ class TemplateSpec(Spec):
 
     def parameter_problems(self, given: Mapping[str, object]) -> Iterator[Problem]:
         """Check the parameters *given* by an automation; paths begin at the parameters."""
-        for name, value in given.items():
+        for name, value in islice(given.items(), MAX_PARAMETERS):
             parameter = self.parameters.get(name)
             if parameter is None:
                 known = ", ".join(self.parameters) or "none"

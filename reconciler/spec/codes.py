@@ -28,7 +28,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         # YAML
         "YML101": "The text is not YAML.",
         "YML102": "Values are nested too deeply.",
-        "YML103": "A document has too many values, aliases counted as what they stand for.",
+        "YML103": "Too many values in a document (aliases count as what they stand for), or too many documents.",
         "YML104": "An alias has no anchor, or an anchor contains itself.",
         "YML105": "A merge key (<<) is used.",
         "YML106": "A tag (!something) is used.",
@@ -38,6 +38,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "YML110": "A number is too large to be kept, or is not finite.",
         "YML111": "A key is not text.",
         "YML112": "A character that reverses the direction of text is in the file.",
+        "YML113": "A file has too many faults to go on.",
         # JSON of workflows
         "JSN101": "A workflow file is not JSON.",
         "JSN102": "Values in a workflow file are nested too deeply.",
@@ -61,6 +62,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "SPE114": "A duration or a rate has the wrong form.",
         "SPE115": "An e-mail address has the wrong form.",
         "SPE118": "Something is listed twice.",
+        "SPE119": "A document has too many faults to show them all.",
         # References between documents
         "REF101": "Two documents have the same address.",
         "REF102": "Two names differ only in case.",

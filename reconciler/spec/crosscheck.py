@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from reconciler.diagnostics import Diagnostic, Mark, Problem, Severity
 from reconciler.resource.address import Address
@@ -11,6 +12,8 @@ from reconciler.spec.document import Document, Lost
 from reconciler.spec.link import Broken, Resource, place
 from reconciler.spec.model import Path, Reference, Spec
 from reconciler.spec.problems import did_you_mean
+
+MAX_HINTS: Final = 100  # a hint compares a name with all others; beyond that it would take long
 
 
 def check_documents(documents: Iterable[Document], lost: Sequence[Lost]) -> Iterator[Diagnostic]:
@@ -85,12 +88,15 @@ def check_references(
         for item in resources
         if item.prefix == ("spec",)  # what is inside a document refers to it by itself
     ]
+    missing = 0
     for document, references in referring:
         own = document.organization
         for reference in references:
             known = names[own, reference.kind]
             if reference.name in known or any(x.may_be(own, reference.name) for x in lost):
                 continue
+            missing += 1
+            known = known if missing <= MAX_HINTS else set()
             yield place(document, ("spec",), _nowhere(reference, own, known))
     yield from _misfits(resources)
 

@@ -22,6 +22,7 @@ from reconciler.spec.model import Path, Reference, Spec, WorkflowSource
 from reconciler.spec.problems import problems
 
 UNNAMED: Final = "this looks like a secret in plain text"  # where no field says which
+_LONGEST: Final = 500  # characters of a message
 Models: TypeAlias = Mapping[str, type[Spec]]
 
 
@@ -186,10 +187,18 @@ def tidy(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Sort by place, without repetitions; a secret is reported once for each line."""
     nowhere = Mark("", 0, 0)
     unique = sorted(
-        dict.fromkeys(diagnostics), key=lambda d: (d.mark or nowhere, d.code, d.message)
+        dict.fromkeys(map(_short, diagnostics)),
+        key=lambda d: (d.mark or nowhere, d.code, d.message),
     )
     named = {_line(d) for d in unique if d.code == "CRE101" and d.message != UNNAMED}
     return tuple(d for d in unique if d.message != UNNAMED or _line(d) not in named)
+
+
+def _short(diagnostic: Diagnostic) -> Diagnostic:
+    """Cut a message that repeats a text of absurd length."""
+    if len(diagnostic.message) <= _LONGEST:
+        return diagnostic
+    return replace(diagnostic, message=diagnostic.message[:_LONGEST] + "...")
 
 
 def _line(diagnostic: Diagnostic) -> tuple[str, int] | None:

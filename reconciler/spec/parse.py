@@ -22,6 +22,8 @@ from reconciler.spec.syntax import syntax_error
 
 MAX_DEPTH: Final = 50
 MAX_NODES: Final = 100_000  # aliases count as what they stand for
+MAX_DOCUMENTS: Final = 1000  # in one file
+MAX_FOUND: Final = 100  # faults of one file; nobody reads more, and more would take time
 MAX_SAFE_INTEGER: Final = 2**53  # beyond it JSON readers lose digits
 _MAX_DIGITS: Final = 20  # longer ones are not even converted
 
@@ -118,6 +120,9 @@ class _Builder:
     def report(self, code: str, message: str, at: Position, hint: str | None = None) -> None:
         """Collect a finding and go on."""
         self.found.append(self.error(code, message, at, hint))
+        if len(self.found) >= MAX_FOUND:
+            message = f"this file has {MAX_FOUND} faults or more; the rest of it was not read"
+            raise _TooMuch("YML113", message, at)
 
     def run(self, text: str) -> list[ParsedDocument]:
         """Read every document; raises what stops the file."""
@@ -260,6 +265,10 @@ class _Builder:
         if not self.stack:
             if value is not None:  # an empty document says nothing
                 self.documents.append(ParsedDocument(value, place))
+            if len(self.documents) > MAX_DOCUMENTS:
+                message = f"this file has more than {MAX_DOCUMENTS:,} documents"
+                at = places.position(place)
+                raise _TooMuch("YML103", message, at, "split it into several files")
             return
         top = self.stack[-1]
         key = top[2]

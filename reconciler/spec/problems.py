@@ -21,6 +21,7 @@ from reconciler.spec.scalar import as_written
 from reconciler.spec.secrets import is_secret_name
 
 _PREFIX: Final = "spec:"
+MAX_SHOWN: Final = 200  # faults of one document: beyond that nobody reads, and hints take time
 _SAID: Final = 60  # characters of a value that a message repeats
 _WANTED: Final = {
     "string_type": "a text",
@@ -42,7 +43,7 @@ _WANTED: Final = {
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Find the known word that *word* was probably meant to be."""
     by_lower = {item.lower(): item for item in known}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word[:100].lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[near[0]] if near else None
 
 
@@ -54,7 +55,8 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str | None = None) 
 
 def problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """Translate all of *error*; a typo's follow-up errors are left out."""
-    lines = error.errors(include_url=False)
+    every = error.errors(include_url=False)
+    lines = every[:MAX_SHOWN]
     unknown = {
         (*line["loc"][:-1], near): True
         for line in lines
@@ -69,7 +71,11 @@ def problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
         and not (line["type"] == "too_short" and line["loc"] in deeper)
     ]
     own = {problem.path for problem, ours in found if ours and problem.at == "value"}
-    return [problem for problem, ours in found if ours or problem.path not in own]
+    shown_ = [problem for problem, ours in found if ours or problem.path not in own]
+    if len(every) > MAX_SHOWN:
+        message = f"this document has {len(every) - MAX_SHOWN:,} more faults"
+        shown_.append(Problem("SPE119", message, hint="mend those that are shown first"))
+    return shown_
 
 
 def _problem(line: Mapping[str, Any], model: type[BaseModel]) -> tuple[Problem, bool]:

@@ -20,7 +20,8 @@ from reconciler.spec.secrets import HIDDEN, hide
 from reconciler.spec.visible import clean
 
 _WIDTH: Final = 100  # columns of an excerpt; a longer line is cut around the mark
-_NEAR: Final = 2000  # characters on both sides of a mark that are looked at
+_BEFORE: Final = 1500  # characters before a mark that are looked at: a long key may begin there
+_AFTER: Final = 150  # characters after it
 _TOKEN: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|[^\s,\[\]{}]+")
 _KEY: Final = re.compile(r"[\"']?[A-Za-z][\w-]*[\"']?\s*:(?=\s|$)")
 _COLOURS: Final = {
@@ -76,12 +77,12 @@ def _excerpt(
 ) -> list[str]:
     if not 0 < mark.line <= len(lines):
         return []
-    raw = lines[mark.line - 1].rstrip("\r")
+    line = lines[mark.line - 1]
+    column = min(mark.column - 1, len(line))
+    start = max(0, column - _BEFORE)  # a workflow in one line may be megabytes long
+    raw, column = line[start : column + _AFTER].rstrip("\r"), column - start
     if not raw.strip():
         return []
-    column = min(mark.column - 1, len(raw))
-    start = max(0, column - _NEAR)  # a workflow in one line may be megabytes long
-    raw, column = raw[start : column + _NEAR], column - start
     secret = item.code.startswith("CRE")
     before, after = hide(raw[:column]), _after(raw, column, secret=secret)
     if not secret and before + after != hide(raw):

@@ -95,7 +95,10 @@ def looks_random(text: str) -> bool:
 
 def hide(line: str) -> str:
     """Return one *line* of a file fit to be shown: values of secret fields and keys are gone."""
-    line = _ODD_REFERENCE.sub(rf"\1{HIDDEN}", _TOKEN.sub(HIDDEN, line))
+    if any(literal in line for literal in _LITERALS):
+        line = _TOKEN.sub(HIDDEN, line)
+    if "secretRef" in line:
+        line = _ODD_REFERENCE.sub(rf"\1{HIDDEN}", line)
     for match in _KEY.finditer(line):
         if is_secret_name(match[2]):
             return line[: match.end()] + HIDDEN  # all that follows: where a value ends is unsure

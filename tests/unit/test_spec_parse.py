@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.spec import place as places
-from reconciler.spec.parse import MAX_DEPTH, MAX_NODES, parse
+from reconciler.spec.parse import MAX_DEPTH, MAX_DOCUMENTS, MAX_FOUND, MAX_NODES, parse
 from reconciler.spec.scalar import WrittenFloat, WrittenInt, as_written, plain
 
 
@@ -80,6 +80,12 @@ def test_aliases_cannot_nest_deeper_than_brackets_may() -> None:
 def test_too_many_values_are_refused() -> None:
     assert codes("[" + "1," * (MAX_NODES - 1) + "]") == []
     assert codes("[" + "1," * MAX_NODES + "]") == ["YML103"]
+
+
+def test_a_file_with_too_many_faults_or_documents_is_not_read_to_its_end() -> None:
+    assert codes("a: 1\n" * 1000) == ["YML107"] * MAX_FOUND + ["YML113"]
+    assert codes("---\na\n" * MAX_DOCUMENTS) == []
+    assert codes("---\na\n" * (MAX_DOCUMENTS + 1)) == ["YML103"]
 
 
 def test_the_limits_count_for_each_document() -> None:
