@@ -28,9 +28,8 @@ check: $(VENV)/.tools ## lint, format, types, import contracts, schemas and docs
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest tests/architecture -n 0 -q
 
-bench: $(VENV)/.tools ## measure against bare floors, as ratios within one run
-	@for script in $$(grep -l '^if __name__' benchmarks/*.py); do \
-	  echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
+bench: $(VENV)/.tools ## measure against bare floors, as ratios within one run (needs minutes)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 properties: $(VENV)/.tools ## the long property run: 20,000 histories of commits, drift and crashes
 	@HISTORIES=$(HISTORIES) $(BIN)/python -m pytest tests/properties -o faulthandler_timeout=0 $(ARGS)

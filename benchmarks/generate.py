@@ -6,6 +6,7 @@ started by a webhook, half by a schedule, like the ones that people publish.
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,9 @@ def write_specs(root: Path, count: int, *, workflows: int | None = None) -> Path
         text = json.dumps(workflow(number), indent=2)
         (home / "workflows" / f"flow-{number:05d}.json").write_text(text, encoding="utf-8")
     for number in range(count):
-        (home / f"flow-{number:05d}.yaml").write_text(spec(number, number % files), encoding="utf-8")
+        (home / f"flow-{number:05d}.yaml").write_text(
+            spec(number, number % files), encoding="utf-8"
+        )
     return root
 
 
@@ -69,7 +72,9 @@ def workflow(number: int, *, note: str = "") -> dict[str, Any]:
     """Make one workflow as n8n exports it."""
     if number % 2:
         interval = [{"field": "cronExpression", "expression": f"{number % 60} 9 * * 1-5"}]
-        start = _node("Start", "n8n-nodes-base.scheduleTrigger", 1.2, {"rule": {"interval": interval}}, 0)
+        start = _node(
+            "Start", "n8n-nodes-base.scheduleTrigger", 1.2, {"rule": {"interval": interval}}, 0
+        )
     else:
         hook = {"httpMethod": "POST", "path": f"bench-{number:05d}", "options": {}}
         start = _node("Start", "n8n-nodes-base.webhook", 2, hook, 0)
@@ -94,13 +99,20 @@ def workflow(number: int, *, note: str = "") -> dict[str, Any]:
     names = [node["name"] for node in nodes]
     connections = {
         name: {"main": [[{"node": after, "type": "main", "index": 0}]]}
-        for name, after in zip(names, names[1:], strict=False)
+        for name, after in itertools.pairwise(names)
     }
     settings = {"executionOrder": "v1"}
-    return {"name": f"Flow {number:05d}", "nodes": nodes, "connections": connections, "settings": settings}
+    return {
+        "name": f"Flow {number:05d}",
+        "nodes": nodes,
+        "connections": connections,
+        "settings": settings,
+    }
 
 
-def _node(name: str, kind: str, version: float, parameters: dict[str, Any], place: int) -> dict[str, Any]:
+def _node(
+    name: str, kind: str, version: float, parameters: dict[str, Any], place: int
+) -> dict[str, Any]:
     return {
         "parameters": parameters,
         "type": kind,
@@ -123,8 +135,14 @@ def _condition() -> dict[str, Any]:
         "operator": {"type": "number", "operation": "gte"},
     }
     options = {"caseSensitive": True, "leftValue": "", "typeValidation": "strict", "version": 2}
-    return {"conditions": {"options": options, "conditions": [condition], "combinator": "and"}, "options": {}}
+    return {
+        "conditions": {"options": options, "conditions": [condition], "combinator": "and"},
+        "options": {},
+    }
 
 
 def _sorted() -> dict[str, Any]:
-    return {"sortFieldsUi": {"sortField": [{"fieldName": "total", "order": "descending"}]}, "options": {}}
+    return {
+        "sortFieldsUi": {"sortField": [{"fieldName": "total", "order": "descending"}]},
+        "options": {},
+    }
