@@ -57,7 +57,10 @@ class Ledger(Protocol):
         raise NotImplementedError
 
     async def moved(self, old: Address, new: Address, others: Sequence[Recorded]) -> None:
-        """Give an inventory entry its new address and rewrite *others*, which refer to it."""
+        """Give an inventory entry its new address and rewrite *others*, which refer to it.
+
+        The moved entry is among them, at its new address.
+        """
         raise NotImplementedError
 
     async def refresh(self, recorded: Sequence[Recorded]) -> None:

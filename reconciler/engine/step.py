@@ -10,8 +10,8 @@ marker in the object, what the lost run achieved.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from reconciler.clock import Clock
@@ -25,7 +25,7 @@ from reconciler.plan.moves import rename
 from reconciler.plan.state import Desired, Observed, Recorded
 from reconciler.resource.address import Address
 from reconciler.resource.api import Api
-from reconciler.resource.payload import Object, Payload, Sealed, flatten, references, wire
+from reconciler.resource.payload import Object, Payload, Sealed, Side, flatten, references, wire
 from reconciler.resource.stamp import Stamp
 
 
@@ -62,16 +62,19 @@ class Stepper:
     clock: Clock
     slots: asyncio.Semaphore
     records: dict[Address, Recorded]  # as they are now: the plan's are from before
+    renaming: asyncio.Lock = field(default_factory=asyncio.Lock)  # one move at a time
 
-    async def run(self, change: Change, proceed: Callable[[], bool]) -> None:
-        """Carry out *change*; raises a ReconcilerError when it could not be done."""
+    async def run(self, change: Change, proceed: Callable[[], Awaitable[bool]]) -> bool:
+        """Carry out *change*; raises a ReconcilerError when it could not be done.
+
+        *proceed* is asked when it is its turn; False: nothing was attempted.
+        """
         kind = self.kinds[change.address.kind]
         step_id: str | None = None
         try:
             async with self.slots:
-                if not proceed():
-                    message = "stopped before it was attempted"
-                    raise ReconcilerError(message)
+                if not await proceed():
+                    return False
                 step_id, intent = await self._intend(change)
                 finish = await self._carry_out(kind, change, step_id, intent)
             await finish()
@@ -81,6 +84,7 @@ class Stepper:
             if step_id is not None:
                 await self.ledger.failed(step_id, str(error))
             raise
+        return True
 
     async def refresh(self, changes: Sequence[Change]) -> None:
         """Record resources that are as desired already but whose record says otherwise."""
@@ -96,9 +100,12 @@ class Stepper:
     async def _rename(self, change: Change) -> None:
         """Move a record to its new address, with all that refers to it."""
         old = change.moved_from
-        if old is None or old not in self.records:
-            return
-        new = change.address
+        if old is not None:
+            async with self.renaming:
+                if old in self.records:
+                    await self._move(old, change.address)
+
+    async def _move(self, old: Address, new: Address) -> None:
         names = {old: new}
         others = [
             replace(
@@ -109,11 +116,16 @@ class Stepper:
             for address, entry in self.records.items()
             if address != old and _refers(entry, old)
         ]
-        await self.ledger.moved(old, new, others)
-        moved = replace(self.records.pop(old), address=new)
-        own = None if moved.attempted is None else rename(moved.attempted, names)
-        self.records[new] = replace(moved, payload=rename(moved.payload, names), attempted=own)
-        self.records.update({entry.address: entry for entry in others})
+        before = self.records[old]
+        moved = replace(
+            before,
+            address=new,
+            payload=rename(before.payload, names),  # it refers to itself, too
+            attempted=None if before.attempted is None else rename(before.attempted, names),
+        )
+        await self.ledger.moved(old, new, [moved, *others])
+        del self.records[old]
+        self.records.update({entry.address: entry for entry in (moved, *others)})
 
     async def _intend(self, change: Change) -> tuple[str, Recorded]:
         await self._rename(change)
@@ -140,7 +152,7 @@ class Stepper:
         holders = [
             replace(entry, stamp=None)
             for holder, entry in self.records.items()
-            if holder != address and entry.stamp is not None and _refers(entry, address)
+            if holder != address and entry.stamp is not None and _refers(entry, address, Side.N8N)
         ]
         if holders:
             await self.ledger.distrust(holders)
@@ -301,9 +313,9 @@ def _existing(payload: Payload) -> bool:
     return isinstance(side, dict) and "existing" in side
 
 
-def _refers(entry: Recorded, address: Address) -> bool:
-    payloads = (entry.payload, entry.attempted or {})
-    return any(ref.address == address for payload in payloads for ref in references(payload))
+def _refers(entry: Recorded, address: Address, side: Side | None = None) -> bool:
+    found = (r for payload in (entry.payload, entry.attempted or {}) for r in references(payload))
+    return any(ref.address == address and side in {None, ref.side} for ref in found)
 
 
 def _object_side(change: Change) -> bool:

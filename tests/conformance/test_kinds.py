@@ -60,7 +60,7 @@ class Life:
         def identify(ref: Ref) -> str:
             return self.row_id if ref.side is Side.ROW else self.objects[ref.address]
 
-        body = wire(payload["n8n"], identify, lambda sealed: "made-up")
+        body = wire(payload["n8n"], identify, lambda _: "made-up")
         assert isinstance(body, dict)
         return body
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -187,20 +187,21 @@ class EngineRig:
         return guard(make_plan(world, TRAITS, options), world, policy), world
 
     async def apply(
-        self, plan: Plan, world: World, wanted: tuple[Resource, ...] = (), concurrency: int = 4
+        self,
+        plan: Plan,
+        world: World,
+        wanted: tuple[Resource, ...] = (),
+        concurrency: int = 4,
+        still_ours: Callable[[], Awaitable[None]] | None = None,
     ) -> Report:
         """Carry a plan out."""
-
-        async def still_ours() -> None:
-            await self.api.fate.pause()
-
         applier = Applier(
             kinds=KINDS,
             api=self.api,
             ledger=self.ledger,
             secrets=await self.safe(wanted),
             new_id=self.new_id,
-            still_ours=still_ours,
+            still_ours=still_ours or self.api.fate.pause,
             revision=plan.revision,
             concurrency=concurrency,
             clock=StillClock(),
