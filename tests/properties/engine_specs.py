@@ -180,7 +180,7 @@ def _automation(home: str, name: str, digits: Digits, context: Any) -> dict[str,
     if digits.take(2):
         spec["triggers"] = [{"name": "s", **_trigger(digits)}]
     if digits.take(2):
-        spec["execution"] = {"timeout": "90s", "retries": 1}
+        spec["execution"] = {"timeout": "1500ms", "retries": 1}
     return {**spec, **_lifecycle(digits)}
 
 
