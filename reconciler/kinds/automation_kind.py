@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import ceil
-from math import ceil
 from typing import Any, ClassVar
 
 from reconciler.kinds import _workflows

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from math import ceil
-from math import ceil
 from typing import Any, ClassVar
 
 from reconciler.kinds._sealed import stored
