@@ -37,7 +37,7 @@ def upgrade(database_url: str | None, output: str, revision: str) -> int:
     return _tell(output, ran, "upgraded")
 
 
-@db.command()
+@db.command(context_settings={"ignore_unknown_options": True})  # -1 is a revision
 @click.option("--database-url", help="PostgreSQL [env: DATABASE_URL].")
 @output_option
 @click.argument("revision")

@@ -82,6 +82,7 @@ class HeldLock:
         self._connection = connection
         self._place = place
         self._descriptor = connection.fileno()
+        self._watching = False
         self._lost = False
 
     @property
@@ -98,10 +99,14 @@ class HeldLock:
     def watch(self) -> None:
         """Notice at once when the server closes the connection."""
         asyncio.get_running_loop().add_reader(self._descriptor, self._stirred)
+        self._watching = True
 
     def unwatch(self) -> None:
         """Stop watching; must come before any other use of the connection."""
-        asyncio.get_running_loop().remove_reader(self._descriptor)
+        # Once: a lost connection is closed, and its descriptor soon is another connection's.
+        if self._watching:
+            self._watching = False
+            asyncio.get_running_loop().remove_reader(self._descriptor)
 
     def _stirred(self) -> None:
         raw = self._connection.pgconn
