@@ -67,10 +67,20 @@ def new_id() -> str:
 
 def load_specs(root: Path) -> Loaded:
     """Read and check all spec files below *root*; a missing root is a ConfigError."""
+    _require_folder(root)
+    return load(root, MODELS)
+
+
+def existing_root(settings: Settings) -> Path:
+    """Give the spec folder; a missing one is a ConfigError."""
+    _require_folder(settings.specs)
+    return settings.specs
+
+
+def _require_folder(root: Path) -> None:
     if not root.is_dir():
         message = f"there is no spec folder {root}"
         raise ConfigError(message, hint="`reconciler init` makes one; --specs names another")
-    return load(root, MODELS)
 
 
 def spec_revision(settings: Settings) -> str | None:

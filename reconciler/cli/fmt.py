@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from reconciler import app
 from reconciler.cli.options import output_option, settings_from, specs_option
 from reconciler.cli.output import document, result, say
 from reconciler.errors import ExitCode
@@ -23,7 +24,7 @@ def fmt(specs: Path | None, output: str, paths: tuple[Path, ...], *, check: bool
     from reconciler.spec import report
     from reconciler.spec.format import format_text
 
-    roots = paths or (settings_from({"specs": specs}).specs,)
+    roots = paths or (app.existing_root(settings_from({"specs": specs})),)
     changed: list[str] = []
     refused: list[str] = []
     for path in _files(roots):

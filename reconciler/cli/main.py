@@ -106,9 +106,14 @@ def _run(words: list[str]) -> int:
         result = cli.main(args=words, prog_name="reconciler", standalone_mode=False)
     except click.exceptions.Exit as stop:
         return stop.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.ctx.get_help(), file=sys.stderr)  # noqa: T201
+        return ExitCode.USAGE
     except click.UsageError as error:
         usage = error.ctx.get_usage() + "\n" if error.ctx else ""
-        return _fail(words, ReconcilerError(f"{error.format_message()}"), ExitCode.USAGE, usage)
+        return _fail(
+            words, ReconcilerError(" ".join(error.format_message().split())), ExitCode.USAGE, usage
+        )
     except (click.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED

@@ -85,9 +85,9 @@ def _apply(settings: Settings, starting: Starting) -> ExitCode:
     assert settings.database_url is not None
     starting.progress("upgrading the database", None)
     ran = asyncio.run(migrate.upgrade(settings.database_url.get_secret_value()))
+    starting.end()
     if ran:
         say(f"database upgraded to {ran[-1]}")
-    starting.end()
     if not settings.specs.is_dir():
         say(f"there is no spec folder {settings.specs}; `reconciler init` makes one")
         return ExitCode.OK
