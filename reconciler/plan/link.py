@@ -19,20 +19,21 @@ def link(
     view: View, decided: Mapping[Address, Change], in_sync: Iterable[Address]
 ) -> list[list[Change]]:
     """Put what is built in order; update what refers to something that gets a new id."""
-    run = _Linking(view=view, decided=decided)
+    run = _Linking(view=view, decided=dict(decided))
     return run.waves(in_sync)
 
 
 @dataclass(slots=True)
 class _Linking:
     view: View
-    decided: Mapping[Address, Change]
+    decided: dict[Address, Change]
     active: dict[Address, Change] = field(default_factory=dict)  # that people see, so far
     renewed: dict[Address, frozenset[Side]] = field(default_factory=dict)
 
     def waves(self, in_sync: Iterable[Address]) -> list[list[Change]]:
         wanted = self.graph(in_sync)
         found: list[list[Change]] = []
+        self.make_room(wanted)
         for layer in layers(wanted):
             wave = [c for address in layer if (c := self.settle(address, wanted[address]))]
             if wave:
@@ -47,11 +48,21 @@ class _Linking:
                 refers = self.view.wanted(address)
                 if not renewing.isdisjoint(refers):
                     wanted[address] = refers
-        makes_room = {old: new for new, old in self.view.moves.items()}
-        for address in self.view.moves.keys() & wanted.keys():
-            if address in makes_room:  # the record that is in its place goes first
-                wanted[address] |= {makes_room[address]}
         return wanted
+
+    def make_room(self, wanted: dict[Address, frozenset[Address]]) -> None:
+        """Let the record that is in the place of another one go first.
+
+        When that one refers to its successor the two can't be ordered: it would
+        have to be renamed before and written after it.
+        """
+        for address in sorted(self.view.makes_room.keys() & self.decided.keys()):
+            first, change = self.view.makes_room[address], self.decided[address]
+            if address in _reachable(first, wanted):
+                note = f"can't take this name from {first}, which needs it: rename in two commits"
+                self.decided[address] = replace(change, blocked=change.blocked or note)
+            else:
+                wanted[address] |= {first}
 
     def settle(self, address: Address, wanted: frozenset[Address]) -> Change | None:
         """Finish the change of *address*, now that all it refers to are finished."""
@@ -128,6 +139,16 @@ class _Linking:
             if self.active[address].blocked is not None:
                 return f"needs {address}, which is blocked"
         return None
+
+
+def _reachable(start: Address, wanted: Mapping[Address, frozenset[Address]]) -> frozenset[Address]:
+    found: set[Address] = set()
+    waiting = [start]
+    while waiting:
+        new = wanted.get(waiting.pop(), frozenset()) - found
+        found |= new
+        waiting.extend(new)
+    return frozenset(found)
 
 
 def _unknown_secret(value: Value) -> Sealed | None:

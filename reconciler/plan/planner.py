@@ -107,6 +107,7 @@ class _Planning:
             if address in desired and address not in selected:
                 selected.add(address)
                 waiting.extend(r.address for r in references(desired[address].payload))
+                waiting.append(self.view.makes_room.get(address, address))
         return selected
 
     def decide(self, address: Address) -> None:
@@ -171,6 +172,8 @@ class _Planning:
 
 
 def _only_drift(change: Change) -> bool:
+    if change.moved_from:
+        return False
     if change.reason in _GONE and change.desired and change.recorded:
         return same(change.desired.payload, change.recorded.payload)
     return bool(change.fields) and all(f.cause is Cause.DRIFT for f in change.fields)

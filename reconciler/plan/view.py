@@ -90,6 +90,11 @@ class View:
             found[address] = frozenset(_others(address, (case.before, case.attempted or {}, seen)))
         return found
 
+    @cached_property
+    def makes_room(self) -> Mapping[Address, Address]:
+        """In a chain of renames: who takes the record of an address that is itself taken over."""
+        return {new: self._names[new] for new in self.moves if new in self._names}
+
     def wanted(self, address: Address) -> frozenset[Address]:
         """What *address* shall refer to, itself excepted."""
         desired = self.world.desired.get(address)

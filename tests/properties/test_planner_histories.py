@@ -260,8 +260,9 @@ def settle(servers: Servers, turn: Turn) -> None:
 
 
 def movable(servers: Servers, wanted: Specs) -> Specs:
-    """The specs after a person was told that a removed resource still has the new name."""
-    taken = {a for a, entry in servers.inventory.items() if entry.removed}
+    """The specs after a person was told which new names can't be had, or not at once."""
+    plan = plan_for(servers, wanted, PlanOptions())
+    taken = {c.address for c in plan.changes if "take this name" in (c.blocked or "")}
     return {a: replace(d, moved_from=None) if a in taken else d for a, d in wanted.items()}
 
 
