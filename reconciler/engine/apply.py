@@ -92,17 +92,20 @@ class _Run:
 
     async def wave(self, changes: tuple[Change, ...]) -> None:
         """Carry out the changes of one wave side by side."""
-        if changes and self.stopped is None:
-            await self._check_lock()
+        if changes:
+            await self._proceed()
         async with asyncio.TaskGroup() as group:
             for change in changes:
                 group.create_task(self._one(change))
 
-    async def _check_lock(self) -> None:
-        try:
-            await self.still_ours()
-        except ReconcilerError as error:
-            self.stopped = error
+    async def _proceed(self) -> bool:
+        """Tell whether to go on: nothing has stopped the run, and the lock is still ours."""
+        if self.stopped is None:
+            try:
+                await self.still_ours()
+            except ReconcilerError as error:
+                self.stopped = error
+        return self.stopped is None
 
     async def _one(self, change: Change) -> None:
         if change.blocked is not None:
@@ -113,13 +116,16 @@ class _Run:
             self._end(change, State.NOT_ATTEMPTED, note=reason)
             return
         try:
-            await self.stepper.run(change, lambda: self.stopped is None)
+            attempted = await self.stepper.run(change, self._proceed)
         except ReconcilerError as error:
             if isinstance(error, UnreachableError) or _lost_lock(error):
                 self.stopped = self.stopped or error
             self._end(change, State.FAILED, error=error)
         else:
-            self._end(change, State.APPLIED)
+            if attempted:
+                self._end(change, State.APPLIED)
+            else:
+                self._end(change, State.NOT_ATTEMPTED, note=self._hindrance(change))
 
     def _hindrance(self, change: Change) -> str | None:
         """Say why *change* must not be attempted any more, if so."""
