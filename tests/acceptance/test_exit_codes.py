@@ -53,17 +53,14 @@ class TestTable:
         assert "did you mean" in done.out + done.err
 
     def test_4_partly_applied(self, stage: Stage, fake: FakeN8n) -> None:
-        stage.repository.automation("another").automation("greet", says="two")
-        fake.faults.append(Fault(trouble=Trouble.RESET, method="POST", path="v1/workflows"))
+        stage.repository.credential("door", "A_SECRET").automation("greet", says="two")
+        fake.faults.append(Fault(method="PUT", path="/workflows/", act=_know_no_nodes))
+
         done = stage.shell.run("apply", "-y")
-        assert done.code in {4, 7}
-        stage.shell.run("apply", "-y")
-        stage.repository.automation("greet", says="three").automation("third", says="three")
-        stranger = {**_hook("taken"), "name": "stranger"}
-        fake.faults.append(Fault(method="POST", path="v1/workflows", act=_refuse_publishing))
-        done = stage.shell.run("apply", "-y")
-        assert stranger
+
         assert 4 == done.code, done.said
+        assert "Apply: 1 applied, 1 failed, 0 not attempted." == done.last
+        assert "Unrecognized node type" in done.err
 
     def test_5_a_guard_refuses(self, stage: Stage) -> None:
         stage.repository.drop("greet")
@@ -91,6 +88,11 @@ class TestTable:
         assert 7 == stage.shell.run("plan", N8N_URL="http://127.0.0.1:9").code
         assert 7 == stage.shell.run("plan", N8N_API_KEY="wrong").code
 
+    def test_8_it_takes_too_long(self, stage: Stage) -> None:
+        url = f"{stage.database_url}?options=-c%20statement_timeout%3D1"
+        done = stage.shell.run("plan", DATABASE_URL=url)
+        assert 8 == done.code, done.said
+
     def test_64_the_command_line_is_wrong(self, stage: Stage) -> None:
         assert 64 == stage.shell.run("plam").code
         assert 64 == stage.shell.run("plan", "--nonsense").code
@@ -116,19 +118,7 @@ class TestTable:
         assert 130 == running.wait().code
 
 
-def test_8_n8n_accepts_but_never_serves(on_fake: Stage, fake: FakeN8n) -> None:
-    # The two minutes that an apply waits are what `tests/unit` shortens; here it is a hanging n8n.
-    on_fake.repository.organization()
-    fake.faults.append(Fault(trouble=Trouble.HANG, times=1000))
-    assert on_fake.shell.run("plan", RECONCILER_N8N_TIMEOUT="0.2").code in {7, 8}
-
-
-def _hook(path: str) -> Any:
-    return {"path": path}
-
-
-def _refuse_publishing(fake: FakeN8n) -> None:
-    fake.node_types = frozenset()
+def _know_no_nodes(fake: FakeN8n) -> None:
     fake.workflows.node_types = frozenset()
 
 

@@ -37,7 +37,7 @@ def test_the_key_is_refused(on_fake: Stage) -> None:
 @pytest.mark.parametrize(
     "trouble, words",
     [
-        (Trouble.HTML, "Sign in"),
+        (Trouble.HTML, "not JSON"),
         (Trouble.ERROR, "Internal server error"),
         (Trouble.BUSY, "Too many requests"),
         (Trouble.STARTING, "starting"),
