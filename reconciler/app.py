@@ -96,7 +96,9 @@ def check(loaded: Loaded, settings: Settings, *, notes: bool = False) -> Compile
     return compile_specs(loaded.resources, facts, KINDS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# No repr: asyncio.run writes that of its result (twice, as it resets the handler of Ctrl-C), and
+# of a world with a thousand workflows it would take longer than the plan.
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Planned:
     """A plan, and the world that it was made from."""
 
