@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from reconciler.plan.state import Desired, Observed, Recorded, World
@@ -16,9 +17,7 @@ def repair_world(world: World) -> World:
     waits, too, for nobody can tell which of its two states a repair should aim at.
     """
     settled = {a: r for a, r in world.recorded.items() if _is_settled(r) and _in_scope(world, a)}
-    lacking = frozenset(
-        a for a, r in world.recorded.items() if r.attempted is not None and r.object_id is None
-    )
+    lacking = frozenset(_lacking(world))
     desired = {address: _as_applied(world, entry) for address, entry in settled.items()}
     if lacking:
         desired = {address: _waiting(wanted, lacking) for address, wanted in desired.items()}
@@ -59,12 +58,20 @@ def _as_applied(world: World, entry: Recorded) -> Desired:
     )
 
 
-def _waiting(wanted: Desired, lacking: frozenset[Address]) -> Desired:
-    """Let a resource wait for one it refers to, whose creation was interrupted."""
-    needed = {r.address for r in references(wanted.payload) if r.side is Side.N8N} - {
-        wanted.address
-    }
-    first = min(needed & lacking, default=None)
+def _lacking(world: World) -> Iterator[tuple[Address, Side]]:
+    """Yield what an interrupted apply left without its row or its object."""
+    for address, entry in world.recorded.items():
+        if entry.attempted is not None:
+            seen = world.observed.get(address)
+            for side in Side:
+                if seen is None or side.value not in seen.payload:
+                    yield address, side
+
+
+def _waiting(wanted: Desired, lacking: frozenset[tuple[Address, Side]]) -> Desired:
+    """Let a resource wait for one it refers to, if that one is not there."""
+    needed = {(r.address, r.side) for r in references(wanted.payload)}
+    first = min((a for a, _ in needed & lacking if a != wanted.address), default=None)
     if first is None:
         return wanted
-    return replace(wanted, blocked=f"needs {first}, whose creation was interrupted: apply first")
+    return replace(wanted, blocked=f"needs {first}, whose apply was interrupted: apply first")

@@ -242,7 +242,7 @@ def test_a_repair_waits_for_what_was_never_created() -> None:
 
     plan = make_plan(given, TRAITS, PlanOptions(only=Only.DRIFT))
 
-    waits = "needs acme/Credential/c, whose creation was interrupted: apply first"
+    waits = "needs acme/Credential/c, whose apply was interrupted: apply first"
     assert [c.blocked for c in plan.changes] == [waits]
 
 
