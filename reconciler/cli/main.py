@@ -107,7 +107,7 @@ def _run(words: list[str]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
-        print(error.ctx.get_help(), file=sys.stderr)  # noqa: T201
+        print(error.ctx.get_help(), file=sys.stderr)
         return ExitCode.USAGE
     except click.UsageError as error:
         usage = error.ctx.get_usage() + "\n" if error.ctx else ""

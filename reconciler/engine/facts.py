@@ -146,7 +146,7 @@ class SpecFacts(Facts):
         return tuple(self._triggers.get(address, ()))
 
 
-ENTRY_SECRET = "entry secret"
+ENTRY_SECRET = "entry secret"  # noqa: S105 - the name of a secret, not a secret
 
 
 def secret_name(reference: SecretRef) -> str:

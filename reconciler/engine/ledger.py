@@ -58,6 +58,7 @@ class StoreLedger(Ledger):
 
     async def object_created(self, step_id: str, recorded: Recorded) -> None:
         """Remember the id that n8n gave to a new object."""
+        del step_id  # the inventory finds the entry by its address
         assert recorded.object_id is not None
         await self._inventory.object_created(recorded.address, recorded.object_id)
 

@@ -82,14 +82,16 @@ class Observer:
                 for address, entry in recorded.items()
                 if (kind := self.kinds.get(address.kind)) and kind.collection == collection
             ]
+            late: tuple[Object, ...] = ()
             lost = {e.object_id for e in entries if e.object_id and e.object_id not in seen}
             if any(e.object_id is None and e.attempted is not None for e in entries):
                 again = await self._list(collection)
-                items = (*items, *(o for o in again if str(o["id"]) not in seen))
+                late = tuple(o for o in again if str(o["id"]) not in seen)
                 lost -= {str(o["id"]) for o in again}
             limit = asyncio.Semaphore(8)
             found = await together(self._one(collection, i, limit) for i in sorted(lost))
-            complete[collection] = (*items, *(o for o in found if o is not None))
+            there = tuple(o for o in found if o is not None)
+            complete[collection] = (*items, *late, *there)
         return complete
 
     async def _one(self, collection: str, id_: str, limit: asyncio.Semaphore) -> Object | None:
