@@ -17,7 +17,7 @@ from reconciler.engine.identities import Identities
 from reconciler.engine.outcome import Outcome, Report, State
 from reconciler.engine.ports import Ledger
 from reconciler.engine.step import Secrets, Stepper
-from reconciler.errors import ConflictError, LiveChanged, ReconcilerError, UnreachableError
+from reconciler.errors import ReconcilerError, UnreachableError
 from reconciler.kinds.kind import Kinds
 from reconciler.plan.change import Action, Change, Key, Plan
 from reconciler.plan.state import World
@@ -59,9 +59,9 @@ class Applier:
             records=dict(world.recorded),
         )
         run = _Run(stepper=stepper, still_ours=self.still_ours, listen=listen, world=world)
-        await self._refresh(plan, stepper)
         interrupted = False
         try:
+            await run.prepare(plan)
             for wave in plan.waves:
                 await run.wave(tuple(c for c in wave if c.action not in _SILENT))
         except asyncio.CancelledError:
@@ -70,12 +70,6 @@ class Applier:
             if task is not None:
                 task.uncancel()
         return run.report(plan, interrupted=interrupted)
-
-    async def _refresh(self, plan: Plan, stepper: Stepper) -> None:
-        """Record what an earlier run did but could not write down."""
-        stale = [c for c in plan.changes if c.action is Action.RECORD]
-        if stale:
-            await stepper.refresh(stale)
 
 
 @dataclass(slots=True)
@@ -89,6 +83,15 @@ class _Run:
     outcomes: dict[Key, Outcome] = field(default_factory=dict)
     failed: set[Address] = field(default_factory=set)
     stopped: ReconcilerError | None = None
+
+    async def prepare(self, plan: Plan) -> None:
+        """Rename what moves, and record what an earlier run did but could not write down."""
+        changes = [c for c in plan.changes if c.blocked is None and _is_noted(c)]
+        try:
+            if changes and await self._proceed():
+                await self.stepper.note(changes)
+        except ReconcilerError as error:
+            self.stopped = error
 
     async def wave(self, changes: tuple[Change, ...]) -> None:
         """Carry out the changes of one wave side by side."""
@@ -118,7 +121,7 @@ class _Run:
         try:
             attempted = await self.stepper.run(change, self._proceed)
         except ReconcilerError as error:
-            if isinstance(error, UnreachableError) or _lost_lock(error):
+            if isinstance(error, UnreachableError):
                 self.stopped = self.stopped or error
             self._end(change, State.FAILED, error=error)
         else:
@@ -169,5 +172,5 @@ class _Run:
         return replace(report, refused=plan.refused)
 
 
-def _lost_lock(error: ReconcilerError) -> bool:
-    return isinstance(error, ConflictError) and not isinstance(error, LiveChanged)
+def _is_noted(change: Change) -> bool:
+    return change.action is Action.RECORD or change.moved_from is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 from reconciler.clock import Clock
 from reconciler.engine.ports import Ledger, RowWrite, Step
@@ -81,9 +80,9 @@ class StoreLedger(Ledger):
         if recorded:
             await self._inventory.settle_all(recorded, now=self._clock.now())
 
-    async def distrust(self, recorded: Sequence[Recorded]) -> None:
+    async def distrust(self, addresses: Sequence[Address]) -> None:
         """Forget the version marks of entries, so that they are looked at closely next time."""
-        await self._inventory.intend_all([(replace(e, stamp=None), None) for e in recorded])
+        await self._inventory.distrust(addresses)
 
     async def failed(self, step_id: str, error: str) -> None:
         """Record that a step failed, and why."""

@@ -67,7 +67,7 @@ class Ledger(Protocol):
         """Bring inventory entries up to date though nothing had to be changed."""
         raise NotImplementedError
 
-    async def distrust(self, recorded: Sequence[Recorded]) -> None:
+    async def distrust(self, addresses: Sequence[Address]) -> None:
         """Forget the version marks of entries, so that they are looked at closely next time."""
         raise NotImplementedError
 

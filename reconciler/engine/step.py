@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from reconciler.clock import Clock
@@ -62,7 +62,6 @@ class Stepper:
     clock: Clock
     slots: asyncio.Semaphore
     records: dict[Address, Recorded]  # as they are now: the plan's are from before
-    renaming: asyncio.Lock = field(default_factory=asyncio.Lock)  # one move at a time
 
     async def run(self, change: Change, proceed: Callable[[], Awaitable[bool]]) -> bool:
         """Carry out *change*; raises a ReconcilerError when it could not be done.
@@ -86,26 +85,24 @@ class Stepper:
             raise
         return True
 
-    async def refresh(self, changes: Sequence[Change]) -> None:
-        """Record resources that are as desired already but whose record says otherwise."""
-        entries: list[Recorded] = []
+    async def note(self, changes: Sequence[Change]) -> None:
+        """Write down what needs no call to n8n, before anything runs side by side.
+
+        Records get their new addresses, and what is as desired already is recorded as such.
+        """
         for change in changes:
-            if change.desired is not None and change.recorded is not None:
-                await self._rename(change)
-                before = self.records[change.address]
-                entries.append(self._settled(change.desired, before, change.observed))
+            if change.moved_from in self.records:
+                await self._move(change.moved_from, change.address)
+        entries = [
+            self._settled(change.desired, self.records[change.address], change.observed)
+            for change in changes
+            if change.action is Action.RECORD and change.desired is not None
+        ]
         await self.ledger.refresh(entries)
         self.records.update({entry.address: entry for entry in entries})
 
-    async def _rename(self, change: Change) -> None:
-        """Move a record to its new address, with all that refers to it."""
-        old = change.moved_from
-        if old is not None:
-            async with self.renaming:
-                if old in self.records:
-                    await self._move(old, change.address)
-
     async def _move(self, old: Address, new: Address) -> None:
+        """Move a record to its new address, with all that refers to it."""
         names = {old: new}
         others = [
             replace(
@@ -126,9 +123,9 @@ class Stepper:
         await self.ledger.moved(old, new, [moved, *others])
         del self.records[old]
         self.records.update({entry.address: entry for entry in (moved, *others)})
+        self.identities.bind(new, before.row_id, self.identities.object(old))
 
     async def _intend(self, change: Change) -> tuple[str, Recorded]:
-        await self._rename(change)
         address = change.address
         before = self.records.get(address)
         intent = before or Recorded(address=address, row_id=self.identities.row(address))
@@ -150,13 +147,14 @@ class Stepper:
     async def _distrust(self, address: Address) -> None:
         """Have everything looked at closely that refers to an id which is about to change."""
         holders = [
-            replace(entry, stamp=None)
+            holder
             for holder, entry in self.records.items()
             if holder != address and entry.stamp is not None and _refers(entry, address, Side.N8N)
         ]
         if holders:
             await self.ledger.distrust(holders)
-            self.records.update({entry.address: entry for entry in holders})
+            for holder in holders:  # others may have written theirs meanwhile
+                self.records[holder] = replace(self.records[holder], stamp=None)
 
     async def _carry_out(
         self, kind: AnyKind, change: Change, step_id: str, intent: Recorded
@@ -187,8 +185,9 @@ class Stepper:
         gone = replace(intent, removed=True, object_id=kept, stamp=None, attempted=None)
         self.identities.bind(change.address, intent.row_id, kept)
         has_row = change.observed is not None and "row" in change.observed.payload
-        row = RowWrite(table=kind.tables[0], row_id=intent.row_id, columns=kind.retired)
-        return self._finish(step_id, gone, (row,) if has_row and kind.retired else ())
+        columns = kind.retire(intent.row_id, intent.payload)
+        row = RowWrite(table=kind.tables[0], row_id=intent.row_id, columns=columns)
+        return self._finish(step_id, gone, (row,) if has_row and columns else ())
 
     async def _write(
         self, kind: AnyKind, change: Change, desired: Desired, intended: tuple[str, Recorded]

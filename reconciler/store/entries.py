@@ -86,6 +86,15 @@ UPDATE reconciler.resources SET object_id = %(object_id)s, updated_at = clock_ti
 WHERE {_AT} RETURNING 1
 """.encode()
 
+DISTRUST = b"""
+UPDATE reconciler.resources
+SET stamp_version = NULL, stamp_published = NULL, stamp_updated_at = NULL
+WHERE (organization, kind, name) IN (
+    SELECT * FROM unnest(%(organizations)s::text[], %(kinds)s::text[], %(names)s::text[])
+)
+RETURNING 1
+"""
+
 BURY = f"""
 UPDATE reconciler.resources
 SET removed_at = COALESCE(removed_at, %(now)s), attempted = NULL, applied_at = %(now)s,

@@ -74,6 +74,15 @@ class Inventory:
                     if step is not None:
                         await connection.execute(journal.INTENDED, journal.intent_values(step))
 
+    async def distrust(self, addresses: Sequence[Address]) -> None:
+        """Forget the version marks of entries; nothing else of them is touched."""
+        values = {
+            "organizations": [address.organization for address in addresses],
+            "kinds": [address.kind for address in addresses],
+            "names": [address.name for address in addresses],
+        }
+        await self._database.execute(entries.DISTRUST, values)
+
     async def object_created(self, address: Address, object_id: str) -> None:
         """Remember the id that n8n gave, at once and before anything else happens."""
         values = {**entries.key(address), "object_id": object_id}

@@ -152,7 +152,7 @@ class EngineRig:
             value = self.environ.get(name)
             missing = SecretMissing(f"environment variable {name} is not set")
             safe.found[f"env {name}"] = missing if value is None else Secret(value)
-        await safe.open_known(self.ledger.inventory)
+        await safe.open_known(await self.ledger.recorded())
         return safe
 
     async def compiled(self, wanted: tuple[Resource, ...], safe: Safe) -> Compiled:

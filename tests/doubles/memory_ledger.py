@@ -1,6 +1,6 @@
 """A `Ledger` in memory: the inventory, the seed's rows with their keys, the journal.
 
-`test_memory_ledger` holds it against PostgreSQL. Records never change in place,
+`tests/integration/test_ledger` holds it against PostgreSQL. Records never change in place,
 so whoever keeps one keeps it as it was. Not here: users' own rows; people are
 e-mail addresses.
 """
@@ -62,6 +62,8 @@ class MemoryLedger(Ledger):
     async def rows(self, table: str, ids: Collection[str]) -> Mapping[str, Row]:
         await self.fate.pause()
         stored = self.tables.get(table, {})
+        if table == "memberships":
+            return {id_: {"members": stored[id_]["members"]} for id_ in ids if id_ in stored}
         return {id_: dict(stored[id_]) for id_ in ids if id_ in stored}
 
     async def intend(self, recorded: Recorded, step: Step) -> str:
@@ -104,11 +106,11 @@ class MemoryLedger(Ledger):
                 for entry in recorded:
                     self._put(entry)
 
-    async def distrust(self, recorded: Sequence[Recorded]) -> None:
+    async def distrust(self, addresses: Sequence[Address]) -> None:
         await self.fate.pause()
         with self._effect():
-            for entry in recorded:
-                self._intend(replace(entry, stamp=None))
+            for address in addresses:
+                self.inventory[address] = replace(self._entry(address), stamp=None)
 
     async def failed(self, step_id: str, error: str) -> None:
         await self.fate.pause()

@@ -78,7 +78,7 @@ async def test_no_change_of_mind_touches_what_a_person_made(
 
 @pytest.mark.parametrize("only", list(Only))
 @pytest.mark.parametrize(
-    ("first", "second"), [(OWN, BY_NAME), (BY_NAME, OWN), (BY_NAME, BY_OTHER_NAME)]
+    "first, second", [(OWN, BY_NAME), (BY_NAME, OWN), (BY_NAME, BY_OTHER_NAME)]
 )
 async def test_a_repair_does_not_touch_what_a_person_made(
     rig: EngineRig, first: tuple[Resource, ...], second: tuple[Resource, ...], only: Only
