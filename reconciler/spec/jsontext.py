@@ -20,6 +20,7 @@ MAX_SAFE_INTEGER: Final = 2**53
 # Strings as one token each, so that brackets inside them do not count; an
 # unterminated one ends with the text, so that the scan stays linear.
 _TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+_UNBRACKETED: Final = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[^\[\]{}"]++', re.DOTALL)
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _LONE: Final = re.compile("[\ud800-\udfff]")
 _NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -99,6 +100,8 @@ def _error(code: str, message: str, mark: Mark, hint: str | None = None) -> Diag
 
 
 def _too_deep(text: str) -> int | None:
+    if _is_shallow(text):
+        return None
     depth = 0
     for match in _TOKEN.finditer(text):
         sign = match[0]
@@ -109,6 +112,19 @@ def _too_deep(text: str) -> int | None:
         elif sign in "]}":
             depth -= 1
     return None
+
+
+def _is_shallow(text: str) -> bool:
+    """Whether *text* is surely not too deep, which is cheap to see for nearly every file.
+
+    A round takes away one level of each kind of brackets, so at most two.
+    """
+    brackets = _UNBRACKETED.sub("", text)
+    for _ in range(MAX_DEPTH // 2):
+        if not brackets:
+            return True
+        brackets = brackets.replace("[]", "").replace("{}", "")
+    return not brackets
 
 
 def _duplicates(text: str, keys: list[str], path: str) -> list[Diagnostic]:
@@ -125,6 +141,8 @@ def _duplicates(text: str, keys: list[str], path: str) -> list[Diagnostic]:
 
 
 def _characters(text: str, value: Json, path: str) -> list[Diagnostic]:
+    if text.isascii() and "\\u" not in text:
+        return []  # nearly every file, and the expressions below take longer than reading it
     nul = _NUL.search(text)
     if nul is not None:
         message = "PostgreSQL cannot keep the character \\u0000"

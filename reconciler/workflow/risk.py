@@ -71,6 +71,7 @@ _PLACEHOLDER = re.compile(
     r"|placeholder|here|dummy)\b.*|your.*|test|none|null|true|false|undefined)$"
 )
 _MIN_SECRET = 8
+_MIN_SHAPE = 11  # the shortest of the shapes: ab://c:def@
 _MAX_SCANNED = 200_000  # characters of one text; longer ones are looked at from both ends
 
 
@@ -97,6 +98,8 @@ def scan(normal: Normal) -> tuple[Finding, ...]:
 def _secrets(value: Value, path: Path) -> Iterator[tuple[Path, str]]:
     match value:
         case str():
+            if len(value) < _MIN_SECRET:
+                return
             if what := _shape(value):
                 yield path, what
             elif isinstance(path[-1], str) and _SECRET_KEY.search(path[-1]) and _is_secret(value):
@@ -120,6 +123,8 @@ def _secrets(value: Value, path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _shape(text: str) -> str | None:
+    if len(text) < _MIN_SHAPE:
+        return None
     if len(text) > _MAX_SCANNED:
         text = text[: _MAX_SCANNED // 2] + "\n" + text[-_MAX_SCANNED // 2 :]
     for what, pattern in _SHAPES.items():
