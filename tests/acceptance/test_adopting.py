@@ -25,16 +25,14 @@ def by_hand(stage: Stage) -> dict[str, str]:
     hook = _hook(f"{home}-hook", {"id": key["id"], "name": key["name"]})
     callee = says_workflow("called")
     callee["nodes"][0] = node("Start", "executeWorkflowTrigger", {}, [0, 0])
-    if not isinstance(stage.n8n, FakeN8n):
-        callee["nodes"][0]["parameters"] = {"inputSource": "passthrough"}
-        callee["nodes"][0]["typeVersion"] = 1.1
+    callee["nodes"][0] |= {"parameters": {"inputSource": "passthrough"}, "typeVersion": 1.1}
     ids = {"hook": _make(stage, "hook", hook), "callee": _make(stage, "callee", callee)}
     caller = _hook(f"{home}-caller", None)
     value = {"__rl": True, "value": ids["callee"], "mode": "list"}
     call = node("Say", "executeWorkflow", {"workflowId": value, "options": {}}, [220, 0])
     caller["nodes"][1] = call
     ids["caller"] = _make(stage, "caller", caller)
-    ids["draft"] = _make(stage, "draft", says_workflow("never published"), live=False)
+    ids["draft"] = _make(stage, "draft", _hook(f"{home}-draft", None), live=False)
     return ids
 
 
@@ -163,6 +161,18 @@ def test_an_organization_must_be_applied_first(on_fake: Stage) -> None:
 
     assert 78 == done.code
     assert "reconciler apply" in done.err
+
+
+def test_what_nothing_could_start_is_left_alone_and_told(on_fake: Stage) -> None:
+    id_ = _make(on_fake, "by button", says_workflow("only by hand"), live=False)
+    on_fake.repository.organization()
+    on_fake.shell.apply()
+
+    done = on_fake.shell.ok("adopt", "--organization", "acme", "--all")
+
+    assert "adopted 0 workflows" in done.out
+    assert f"left alone {id_}: " in done.err
+    on_fake.shell.no_changes()
 
 
 def test_what_is_archived_or_ours_is_left_alone(on_fake: Stage) -> None:

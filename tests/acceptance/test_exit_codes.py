@@ -8,8 +8,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from reconciler.store.lock import KEY
 from tests.acceptance.conftest import Stage
 from tests.acceptance.test_two_at_once import many, slow, until
 from tests.doubles.fake_n8n import FakeN8n
@@ -88,9 +90,17 @@ class TestTable:
         assert 7 == stage.shell.run("plan", N8N_URL="http://127.0.0.1:9").code
         assert 7 == stage.shell.run("plan", N8N_API_KEY="wrong").code
 
-    def test_8_it_takes_too_long(self, stage: Stage) -> None:
-        url = f"{stage.database_url}?options=-c%20statement_timeout%3D1"
-        done = stage.shell.run("plan", DATABASE_URL=url)
+    def test_8_postgresql_ends_a_statement(self, stage: Stage) -> None:
+        waiting = (
+            "FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = "
+            "(SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        with psycopg.connect(stage.database_url, autocommit=True) as other:
+            other.execute("SELECT pg_advisory_lock(%s, %s)", KEY)
+            running = stage.shell.start("apply", "-y", "--lock-timeout", "60")
+            until(lambda: other.execute(f"SELECT 1 {waiting}").fetchall())
+            other.execute(f"SELECT pg_cancel_backend(pid) {waiting}")
+            done = running.wait()
         assert 8 == done.code, done.said
 
     def test_64_the_command_line_is_wrong(self, stage: Stage) -> None:
