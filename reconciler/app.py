@@ -6,6 +6,7 @@ knows both PostgreSQL and n8n by name.
 
 from __future__ import annotations
 
+import difflib
 import getpass
 import os
 import socket
@@ -27,6 +28,7 @@ from reconciler.engine.ledger import StoreLedger
 from reconciler.engine.observe import Observer, Reading, bind
 from reconciler.engine.outcome import Report, State
 from reconciler.engine.safe import Safe
+from reconciler.engine.unique import block_clashes
 from reconciler.errors import ConfigError, ReconcilerError, UsageError
 from reconciler.kinds.models import MODELS
 from reconciler.kinds.registry import KINDS
@@ -81,6 +83,16 @@ def _require_folder(root: Path) -> None:
     if not root.is_dir():
         message = f"there is no spec folder {root}"
         raise ConfigError(message, hint="`reconciler init` makes one; --specs names another")
+
+
+def require_known(targets: frozenset[Address] | None, world: World) -> None:
+    """Refuse a target that is neither declared nor recorded; raises UsageError."""
+    known = {str(address) for address in (*world.desired, *world.recorded)}
+    for target in sorted(targets or ()):
+        if str(target) not in known:
+            near = difflib.get_close_matches(str(target), known, 1)
+            message = f"there is no {target}, neither in the specs nor recorded"
+            raise UsageError(message, hint=f"did you mean {near[0]}?" if near else None)
 
 
 def spec_revision(settings: Settings) -> str | None:
@@ -164,6 +176,8 @@ class Session:
             readers=self.safe.reader,
             organizations=homes | loaded.organizations | also,
         )
+        world = block_clashes(world)
+        require_known(options.targets, world)
         plan = guard(make_plan(world, TRAITS, options), world, policy)
         return Planned(plan=plan, world=world, compiled=compiled, reading=reading)
 
@@ -173,6 +187,7 @@ class Session:
         await self.safe.open_known(reading.recorded)
         homes = frozenset(address.organization for address in reading.recorded)
         world = bind(reading, {}, KINDS, readers=self.safe.reader, organizations=homes)
+        require_known(options.targets, world)
         plan = make_plan(world, TRAITS, options)
         nothing = Compiled(desired={}, diagnostics=())
         return Planned(plan=plan, world=world, compiled=nothing, reading=reading)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from reconciler.diagnostics import Diagnostic
 from reconciler.engine.facts import SpecFacts
+from reconciler.engine.unique import clashes
 from reconciler.kinds.kind import Kinds
 from reconciler.plan.state import Desired
 from reconciler.resource.address import Address
@@ -46,6 +47,7 @@ def compile_specs(resources: Iterable[Resource], facts: SpecFacts, kinds: Kinds)
             row_id=built.row_id,
             mark=resource.mark,
         )
+    diagnostics += clashes(desired.values())
     unique = dict.fromkeys(diagnostics)
     ordered = sorted(unique, key=lambda d: (d.mark is None, d.mark, d.code, d.message))
     return Compiled(desired=desired, diagnostics=tuple(ordered))

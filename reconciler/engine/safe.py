@@ -157,7 +157,7 @@ class _BoxReader(Reader):
 
 
 def _mark(keyring: Keyring, address: Address, field: str, value: Secret) -> str:
-    return fingerprint(keyring, address.organization, str(address), field, value)
+    return fingerprint(keyring, address.organization, address.kind, field, value)
 
 
 def replace_error(error: ConfigError, address: Address) -> ConfigError:

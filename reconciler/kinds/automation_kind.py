@@ -46,7 +46,6 @@ class AutomationKind(Kind[AutomationSpec]):
     spec = AutomationSpec
     tables: ClassVar[tuple[str, ...]] = ("automations", "automation_runtime")
     collection: ClassVar[str | None] = "workflows"
-    retired: ClassVar[Mapping[str, Any]] = {"isActive": False}
     encrypts: ClassVar[bool] = False
     keeps_removed: ClassVar[bool] = True
     traits: ClassVar[Traits] = Traits(
@@ -116,6 +115,11 @@ class AutomationKind(Kind[AutomationSpec]):
             columns["webhookUrl"] = url.replace("{automation}", str(row["self"]))
         assert isinstance(runtime, dict)
         return {"automations": columns, "automation_runtime": runtime}
+
+    def retire(self, row_id: str, payload: Payload) -> Mapping[str, Any]:
+        """Take a removed row out of use."""
+        del row_id, payload
+        return {"isActive": False}
 
     def marker(self, object_: Object) -> str | None:
         """Find the path of our entry node, or what else says that we created the workflow."""

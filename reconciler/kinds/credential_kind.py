@@ -28,7 +28,6 @@ class CredentialKind(Kind[CredentialSpec]):
     spec = CredentialSpec
     tables: ClassVar[tuple[str, ...]] = ("integration_credentials",)
     collection: ClassVar[str | None] = "credentials"
-    retired: ClassVar[Mapping[str, Any]] = {"isActive": False}
     encrypts: ClassVar[bool] = True
     keeps_removed: ClassVar[bool] = False
     traits: ClassVar[Traits] = Traits(
@@ -97,6 +96,12 @@ class CredentialKind(Kind[CredentialSpec]):
         text = json.dumps(row["credentialData"], sort_keys=True, separators=(",", ":"))
         columns = {**row, "credentialData": tools.encrypt(text)}
         return {"integration_credentials": columns}
+
+    def retire(self, row_id: str, payload: Payload) -> Mapping[str, Any]:
+        """Take a removed row out of use and free its name, which is unique per owner and provider."""
+        row = payload.get("row")
+        name = row.get("credentialName") if isinstance(row, dict) else None
+        return {"isActive": False, "credentialName": f"{name or 'credential'} (removed {row_id})"}
 
     def marker(self, object_: Object) -> str | None:
         """Find our marker in a credential's name."""

@@ -153,9 +153,6 @@ class Kind(Protocol, Generic[SpecT]):
     traits: ClassVar[Traits]
     tables: ClassVar[tuple[str, ...]]  # the seed's table that holds its rows, then ours beside it
     collection: ClassVar[str | None]  # n8n's collection that holds its objects
-    retired: ClassVar[
-        Mapping[str, Any]
-    ]  # columns of the first table that say a removed row is out of use
     encrypts: ClassVar[bool]  # whether its columns hold secrets
     keeps_removed: ClassVar[bool]  # whether n8n still has the object after `remove`
 
@@ -171,6 +168,10 @@ class Kind(Protocol, Generic[SpecT]):
 
     def columns(self, row: Object, tools: Tools) -> Mapping[str, Mapping[str, Any]]:
         """Turn the wired row side of a payload into columns, by table."""
+        raise NotImplementedError
+
+    def retire(self, row_id: str, payload: Payload) -> Mapping[str, Any]:
+        """Say which columns of the first table take a removed row out of use; none: leave it."""
         raise NotImplementedError
 
     def marker(self, object_: Object) -> str | None:

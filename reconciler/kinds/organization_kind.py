@@ -27,7 +27,6 @@ class OrganizationKind(Kind[OrganizationSpec]):
     spec = OrganizationSpec
     tables: ClassVar[tuple[str, ...]] = ("organization", "memberships")
     collection: ClassVar[str | None] = "credentials"
-    retired: ClassVar[Mapping[str, Any]] = {}
     encrypts: ClassVar[bool] = False
     keeps_removed: ClassVar[bool] = False
     traits: ClassVar[Traits] = Traits(
@@ -71,6 +70,11 @@ class OrganizationKind(Kind[OrganizationSpec]):
         """Split the row side into the two tables."""
         del tools
         return {"organization": {"name": row["name"]}, "memberships": {"members": row["members"]}}
+
+    def retire(self, row_id: str, payload: Payload) -> Mapping[str, Any]:
+        """Take a removed row out of use."""
+        del row_id, payload
+        return {}
 
     def marker(self, object_: Object) -> str | None:
         """Find our marker in a credential's name."""

@@ -34,7 +34,6 @@ class TemplateKind(Kind[TemplateSpec]):
     spec = TemplateSpec
     tables: ClassVar[tuple[str, ...]] = ("automation_templates",)
     collection: ClassVar[str | None] = None
-    retired: ClassVar[Mapping[str, Any]] = {"publishedAt": None}
     encrypts: ClassVar[bool] = False
     keeps_removed: ClassVar[bool] = False
     traits: ClassVar[Traits] = Traits(has_object=False)
@@ -70,6 +69,11 @@ class TemplateKind(Kind[TemplateSpec]):
         """Date the publication."""
         columns = {column: row[column] for column in _COLUMNS}
         return {"automation_templates": {**columns, "publishedAt": tools.now}}
+
+    def retire(self, row_id: str, payload: Payload) -> Mapping[str, Any]:
+        """Take a removed row out of use."""
+        del row_id, payload
+        return {"publishedAt": None}
 
     def marker(self, object_: Object) -> str | None:
         """There is nothing in n8n."""

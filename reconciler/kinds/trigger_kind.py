@@ -39,7 +39,6 @@ class TriggerKind(Kind[TriggerSpec]):
     spec = TriggerSpec
     tables: ClassVar[tuple[str, ...]] = ("workflow_triggers",)
     collection: ClassVar[str | None] = None
-    retired: ClassVar[Mapping[str, Any]] = {"isActive": False}
     encrypts: ClassVar[bool] = True
     keeps_removed: ClassVar[bool] = False
     traits: ClassVar[Traits] = Traits(
@@ -105,6 +104,11 @@ class TriggerKind(Kind[TriggerSpec]):
         text = json.dumps(secrets, sort_keys=True, separators=(",", ":"))
         columns["authSecrets"] = tools.encrypt(text) if secrets else None
         return {"workflow_triggers": columns}
+
+    def retire(self, row_id: str, payload: Payload) -> Mapping[str, Any]:
+        """Take a removed row out of use."""
+        del row_id, payload
+        return {"isActive": False}
 
     def marker(self, object_: Object) -> str | None:
         """There is nothing in n8n."""

@@ -23,8 +23,8 @@ def revision(root: Path) -> str | None:
 
 def _git(root: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(  # noqa: S603 - a fixed program with fixed arguments
-            ["git", *_QUIET, "-C", str(root), *arguments],  # noqa: S607 - git is where PATH says
+        done = subprocess.run(
+            ["git", *_QUIET, "-C", str(root), *arguments],
             capture_output=True,
             text=True,
             timeout=_SECONDS,

@@ -93,6 +93,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "CRE106": "A reference to a secret has an unknown field.",
         "CRE107": "A reference to a secret does not have exactly one source.",
         "CRE108": "A credential's field is neither a plain value nor a reference to a secret.",
+        "CRE110": "Two credentials have the same owner, provider and title.",
         # Formatting
         "FMT101": "A file cannot be formatted without changing what it says.",
     }
