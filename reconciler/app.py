@@ -323,7 +323,8 @@ async def open_session(
         api: N8n | None = None
         if needs_n8n:
             api = await stack.enter_async_context(open_n8n(settings))
-        environ = {**read_standins(settings.state / STANDINS), **os.environ}
+        made_up = read_standins(settings.state / STANDINS) if settings.stand_ins else {}
+        environ = {**made_up, **os.environ}
         yield Session(
             settings=settings,
             database=database,

@@ -16,7 +16,7 @@
     |  `- N8nUnreachable, N8nUnauthorized
     |- N8nError                        exit 1    n8n answered, and the answer was no
     |  |- N8nInvalid (400), N8nForbidden (403), N8nNotFound (404), N8nConflict (409)
-    |  `- N8nUnavailable (429, 5xx)              trying again later can help
+    |  `- N8nUnavailable (429, 5xx)     exit 7   trying again later can help
     |- DeadlineExceeded                exit 8    it took longer than allowed
     |- UsageError                      exit 64   a flag or an argument is wrong
     `- ConfigError                     exit 78   a setting or a key is wrong

@@ -70,6 +70,7 @@ class Settings(BaseModel):
     )
     concurrency: int = Field(8, ge=1, le=64, description="Changes applied at the same time")
     n8n_timeout: float = Field(30.0, gt=0, le=600, description="Seconds one n8n call may take")
+    stand_ins: bool = Field(False, description="Whether made-up secrets may be used, as in `up`")
     state: Path = Field(Path(STATE_FOLDER), description="Folder for local state and keys")
     sources: dict[str, Source] = Field(default_factory=dict, exclude=True)
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from reconciler.resource.address import Address
 
+if TYPE_CHECKING:
+    from reconciler.settings import Settings
+
 F = TypeVar("F", bound=Callable[..., Any])
+KEY_FILE = "encryption.key"
 FLAGS = ("specs", "database_url", "n8n_url", "concurrency")
 
 
@@ -71,21 +75,29 @@ def scope_options(command: F) -> F:
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
 
-def settings_from(given: Mapping[str, Any]) -> Any:
-    """Put the settings together from the flags in *given* and everything below them."""
-    from dataclasses import asdict
+def settings_from(given: Mapping[str, Any]) -> Settings:
+    """Put the settings together from the flags in *given* and everything below them.
 
+    What a running `up` knows counts for its own servers only: its API key is never sent to
+    another n8n, its key and stand-ins never serve another database.
+    """
     from reconciler.embedded.running import read_running
     from reconciler.settings import STATE_FOLDER, load_settings
 
     flags = {name: given.get(name) for name in FLAGS}
     state = Path(STATE_FOLDER)
-    found = read_running(state)
-    running = {} if found is None else asdict(found)
-    known = {k: running[k] for k in ("database_url", "n8n_url", "n8n_api_key") if running.get(k)}
-    key_file = state / "encryption.key"
-    if key_file.is_file():
-        known["encryption_key_file"] = key_file
+    explicit = load_settings(flags)
+    running = read_running(state)
+    if running is None:
+        return explicit
+    known: dict[str, Any] = {}
+    database = explicit.database_url and explicit.database_url.get_secret_value()
+    if running.database_url and database in {None, running.database_url}:
+        known |= {"database_url": running.database_url, "stand_ins": True}
+        if (state / KEY_FILE).is_file():
+            known["encryption_key_file"] = state / KEY_FILE
+    if running.n8n_url and explicit.n8n_url in {None, running.n8n_url}:
+        known |= {"n8n_url": running.n8n_url, "n8n_api_key": running.n8n_api_key}
     return load_settings(flags, known)
 
 

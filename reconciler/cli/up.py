@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from reconciler import app
 from reconciler.cli.findings import require_valid, write_findings
-from reconciler.cli.options import settings_from, specs_option
+from reconciler.cli.options import KEY_FILE, settings_from, specs_option
 from reconciler.cli.output import painter, result, say
 from reconciler.cli.planned import policy_from
 from reconciler.cli.progress import Progress
@@ -29,8 +29,6 @@ from reconciler.errors import ExitCode
 from reconciler.plan.planner import PlanOptions
 from reconciler.settings import Settings, Source
 from reconciler.vault.standins import make_standins
-
-KEY_FILE = "encryption.key"
 
 
 @click.command()
@@ -57,7 +55,10 @@ def up(specs: Path | None, *, once: bool) -> int:
             progress=starting.progress,
         ) as stack,
     ):
-        known: dict[str, Any] = {"database_url": SecretStr(stack.database_url)}
+        known: dict[str, Any] = {
+            "database_url": SecretStr(stack.database_url),
+            "stand_ins": True,
+        }
         if outside_n8n is None:
             known |= {
                 "n8n_url": stack.n8n_url,

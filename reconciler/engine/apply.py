@@ -56,6 +56,7 @@ class Applier:
             label=self.label,
             clock=self.clock,
             slots=asyncio.Semaphore(self.concurrency),
+            confirming=asyncio.Semaphore(self.concurrency),
             records=dict(world.recorded),
         )
         run = _Run(stepper=stepper, still_ours=self.still_ours, listen=listen, world=world)

@@ -57,7 +57,7 @@ class Report:
         if self.stopped:
             errors.append(self.stopped)
         applied = self.count(State.APPLIED)
-        if errors and not applied:
+        if errors and not applied and errors[0].exit_code is not ExitCode.UNEXPECTED:
             return errors[0].exit_code
         if errors or (self.count(State.NOT_ATTEMPTED) and applied):
             return ApplyIncomplete.exit_code

@@ -61,6 +61,8 @@ class Stepper:
     label: str
     clock: Clock
     slots: asyncio.Semaphore
+    # n8n serves in the order in which it published: a hundred that ask at once only slow it down.
+    confirming: asyncio.Semaphore
     records: dict[Address, Recorded]  # as they are now: the plan's are from before
 
     async def run(self, change: Change, proceed: Callable[[], Awaitable[bool]]) -> bool:
@@ -213,7 +215,8 @@ class Stepper:
         served, settle = object_, self._finish(step_id, entry, rows)
 
         async def confirmed() -> None:
-            await kind.confirm(self._n8n(), served, body)
+            async with self.confirming:
+                await kind.confirm(self._n8n(), served, body)
             await settle()
 
         return confirmed

@@ -30,6 +30,7 @@ from reconciler.errors import (
 from reconciler.resource.payload import Json, Object
 
 _DETAIL_LIMIT = 1000
+_TOO_MANY = 429
 _TEMPORARY = frozenset({408, 425, 429})
 _WRONG_ADDRESS = "check that N8N_URL is the address of n8n itself, and that its public API is on"
 
@@ -114,9 +115,10 @@ def _failure(call: Call, answer: Answer, now: datetime) -> ReconcilerError:
             return N8nConflict(refused, status=status, detail=detail)
         case _ if status >= 500 or status in _TEMPORARY:
             return N8nUnavailable(
-                f"n8n could not answer {call}: {said}",
+                f"n8n could not answer {call} ({status}): {said}",
                 status=status,
                 detail=detail,
+                hint="n8n is busy" if status == _TOO_MANY else "look into n8n's log",
                 retry_after=_retry_after(answer, now),
                 outcome_unknown=not call.reads and status not in _TEMPORARY,
             )
