@@ -106,9 +106,9 @@ class TriggerKind(Kind[TriggerSpec]):
         return {"workflow_triggers": columns}
 
     def retire(self, row_id: str, payload: Payload) -> Mapping[str, Any]:
-        """Take a removed row out of use."""
+        """Take a removed row out of use, and its name, which the automation may give to another."""
         del row_id, payload
-        return {"isActive": False}
+        return {"isActive": False, "name": None}
 
     def marker(self, object_: Object) -> str | None:
         """There is nothing in n8n."""

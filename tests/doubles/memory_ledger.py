@@ -163,7 +163,7 @@ class MemoryLedger(Ledger):
         row = {**stored.get(write.row_id, {}), **write.columns}
         unique = _UNIQUE.get(write.table, ())
         if unique and any(
-            all(other[column] == row[column] for column in unique)
+            all(None is not other[column] == row[column] for column in unique)
             for id_, other in stored.items()
             if id_ != write.row_id
         ):

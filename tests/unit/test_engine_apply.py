@@ -328,3 +328,23 @@ def test_a_workflow_that_never_goes_live_is_a_failure() -> None:
     assert ended(report)[FLOW] is State.FAILED
     assert report.outcomes[1].error is not None
     assert report.outcomes[1].error.exit_code is ExitCode.TIMEOUT
+
+
+async def test_a_trigger_can_move_out_of_its_automation_into_a_document(rig: EngineRig) -> None:
+    trigger = {"type": "SCHEDULE", "cron": "0 9 * * *"}
+    spec = dict(automation(key=None)[0].document.spec)
+    inside = resources(
+        "acme", "Automation", "flow", {**spec, "triggers": [{"name": "s", **trigger}]}
+    )
+    await rig.run((*ORGANIZATION, *inside))
+    apart = resources("acme", "Trigger", "s", {**trigger, "automation": "flow"})
+    specs = (*ORGANIZATION, *automation(key=None), *apart)
+    _, report = await rig.run(specs)
+    assert ended(report)[Address("acme", "Trigger", "flow.s")] is State.APPLIED
+    await rig.run(specs)
+    plan, _ = await rig.plan(specs)
+    assert plan.is_empty
+    names = sorted(
+        (r["name"] or "", r["isActive"]) for r in rig.ledger.tables["workflow_triggers"].values()
+    )
+    assert names == [("", False), ("s", True)]
