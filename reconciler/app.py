@@ -162,19 +162,20 @@ class Session:
         return compile_specs(loaded.resources, facts, KINDS)
 
     async def plan(
-        self, loaded: Loaded, options: PlanOptions, policy: Policy, also: frozenset[str]
+        self, loaded: Loaded, options: PlanOptions, policy: Policy, only: frozenset[str]
     ) -> Planned:
-        """Observe, compile and plan; writes nothing at all."""
+        """Observe, compile and plan for the organizations *only* (none: all); writes nothing."""
         reading = await self.observe()
         await self.safe.open_known(reading.recorded)
         compiled = await self.compile(loaded, reading)
-        homes = frozenset(r.address.organization for r in loaded.resources)
+        known = (*compiled.desired, *reading.recorded)
+        homes = frozenset(address.organization for address in known)
         world = bind(
             reading,
             compiled.desired,
             KINDS,
             readers=self.safe.reader,
-            organizations=homes | loaded.organizations | also,
+            organizations=only or homes,
         )
         world = block_clashes(world)
         require_known(options.targets, world)

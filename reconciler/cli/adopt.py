@@ -13,7 +13,7 @@ from reconciler.cli.findings import write_findings
 from reconciler.cli.options import output_option, server_options, settings_from, specs_option
 from reconciler.cli.output import document, result, say
 from reconciler.diagnostics import SpecError
-from reconciler.errors import ConfigError, ReconcilerError, UsageError
+from reconciler.errors import ConfigError, ExitCode, ReconcilerError, UsageError
 from reconciler.settings import Settings
 from reconciler.source.write import replace_text
 
@@ -37,15 +37,20 @@ def adopt(ids: tuple[str, ...], output: str, *, everything: bool, **given: Any) 
     settings = settings_from(given)
     wanted = None if everything else frozenset(ids)
     done = asyncio.run(_adopt(settings, wanted, given))
+    refused = ExitCode.PARTLY_APPLIED if done["adopted"] else ExitCode.REFUSED
+    code = refused if done["left"] and not everything else ExitCode.OK
     if output == "json":
         document({"format_version": "1.0", **done})
-        return 0
+        return code
     for name in done["files"]:
         say(f"wrote {name}")
     for id_, why in done["left"].items():
         say(f"left alone {id_}: {why}")
-    result(f"adopted {len(done['adopted'])} workflows: {', '.join(done['adopted']) or '-'}")
-    return 0
+    count = len(done["adopted"])
+    result(
+        f"adopted {count} workflow{'' if count == 1 else 's'}: {', '.join(done['adopted']) or '-'}"
+    )
+    return code
 
 
 async def _adopt(

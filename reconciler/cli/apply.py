@@ -90,15 +90,15 @@ async def _plan(
         options = PlanOptions(
             prune=given["prune"], targets=addresses(given["targets"]), revision=revision
         )
-        also = frozenset(given["organizations"])
+        only = frozenset(given["organizations"])
     else:
         scope = saved.scope
         options = PlanOptions(
             prune=scope.prune, targets=scope.targets, only=scope.only, revision=revision
         )
-        also = scope.organizations
+        only = scope.organizations
     policy = policy_from(given["allow_remove"], loaded)
-    planned = await session.plan(loaded, options, policy, also)
+    planned = await session.plan(loaded, options, policy, only)
     require_valid(planned.compiled.diagnostics, loaded.texts)
     write_findings(planned.compiled.diagnostics, loaded.texts)
     if saved is not None:

@@ -42,7 +42,7 @@ def upgrade(database_url: str | None, output: str, revision: str) -> int:
 @output_option
 @click.argument("revision")
 @click.option(
-    "--yes", is_flag=True, help="Do not ask; a downgrade drops what later revisions made."
+    "-y", "--yes", is_flag=True, help="Do not ask; a downgrade drops what later revisions made."
 )
 def downgrade(database_url: str | None, output: str, revision: str, *, yes: bool) -> int:
     """Take the database back to REVISION; `base` drops all that we made, and only that."""

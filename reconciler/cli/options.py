@@ -69,7 +69,7 @@ def scope_options(command: F) -> F:
             "organizations",
             multiple=True,
             metavar="NAME",
-            help="Take this organization into the scope though it has no specs here.",
+            help="Only this organization; may be repeated [default: all].",
         ),
     )
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)

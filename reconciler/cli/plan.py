@@ -54,12 +54,12 @@ def plan(
         only=Only.ALL,
         revision=app.spec_revision(settings),
     )
-    also = frozenset(given["organizations"])
+    only = frozenset(given["organizations"])
 
     async def run() -> app.Planned:
         async with app.open_session(settings) as session:
             policy = policy_from(given["allow_remove"], loaded)
-            return await session.plan(loaded, options, policy, also)
+            return await session.plan(loaded, options, policy, only)
 
     planned = asyncio.run(run())
     require_valid(planned.compiled.diagnostics, loaded.texts, format_)

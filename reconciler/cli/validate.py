@@ -50,18 +50,20 @@ def validate(
     warnings = sum(d.severity is Severity.WARNING for d in findings)
     failed = errors or (strict and warnings)
     if chosen == "text":
-        count = f"{loaded.documents} documents in {loaded.files} files"
+        count = f"{_plural(loaded.documents, 'document')} in {_plural(loaded.files, 'file')}"
         if failed:
             say(painter(sys.stderr)("error", f"{count}: {_count(errors, warnings)}"))
         else:
-            result(f"{count} are valid" + (f", {_count(0, warnings)}" if warnings else ""))
+            verb = "is" if loaded.documents == 1 else "are"
+            result(f"{count} {verb} valid" + (f", {_count(0, warnings)}" if warnings else ""))
     return ExitCode.INVALID_SPECS if failed else ExitCode.OK
 
 
 def _count(errors: int, warnings: int) -> str:
-    parts = []
-    if errors:
-        parts.append(f"{errors} error{'s' if errors != 1 else ''}")
-    if warnings:
-        parts.append(f"{warnings} warning{'s' if warnings != 1 else ''}")
+    parts = [_plural(errors, "error")] if errors else []
+    parts += [_plural(warnings, "warning")] if warnings else []
     return ", ".join(parts) or "no findings"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

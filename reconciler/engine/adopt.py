@@ -24,7 +24,7 @@ from reconciler.resource.payload import Json, Object
 from reconciler.spec.dump import dump
 from reconciler.workflow.bind import find_calls
 from reconciler.workflow.catalog import NodeCatalog
-from reconciler.workflow.lint import Target, lint
+from reconciler.workflow.lint import NO_TRIGGER, Target, lint
 from reconciler.workflow.normal import normalize
 
 MAX_NAME = 63
@@ -102,7 +102,7 @@ def draft(
         if reason is None:
             chosen.append(workflows[id_])
         elif wanted is not None or id_ not in ours:
-            left[id_] = reason
+            left[id_] = f'"{workflows[id_].get("name")}": {reason}'
     plan_names(chosen, names)
     return Drafts(adopted=tuple(adopt(workflow, names) for workflow in chosen), left=left)
 
@@ -115,7 +115,9 @@ def _obstacle(workflow: Object, ours: Container[str], catalog: NodeCatalog) -> s
         return "it is archived"
     normal = normalize(workflow)
     found = lint(normal, catalog, Target(managed=False))
-    return next((finding.message for finding in found if finding.is_error), None)
+    ignored = set() if workflow.get("active") else {NO_TRIGGER}
+    serious = (f.message for f in found if f.is_error and f.code not in ignored)
+    return next(serious, None)
 
 
 def pretend(

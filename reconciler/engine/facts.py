@@ -103,6 +103,8 @@ class SpecFacts(Facts):
         """Say what is wrong or noteworthy in the workflow itself, whoever uses it."""
         key = (self._file(address), managed)
         found = self._checked.get(key)
+        if found is None and self.workflow(address) is None:
+            found = self._checked[key] = ()  # the file is missing, and that was said already
         if found is None:
             found = self._checked[key] = self._check(self.normal(address), managed=managed)
         return found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import ceil
 from typing import Any, ClassVar
 
+from reconciler.diagnostics import Severity
 from reconciler.kinds import _workflows
 from reconciler.kinds.automation import AutomationSpec, Entry
 from reconciler.kinds.kind import Built, Facts, Kind, Known, Seen, Tools, Written
@@ -19,6 +21,7 @@ from reconciler.trigger.events import TriggerType
 from reconciler.workflow.bind import bind, find_calls
 from reconciler.workflow.entry import Served, find_entry_path, with_entry
 from reconciler.workflow.finding import Finding
+from reconciler.workflow.lint import NO_TRIGGER
 from reconciler.workflow.wire import canonical_nodes
 
 _KINDS = {
@@ -174,9 +177,11 @@ class _Workflow:
 
     def findings(self) -> tuple[Finding, ...]:
         """Say what is wrong with the workflow, before anything is written."""
-        if not self.normal.is_workflow:
-            return self.normal.findings
         found = self._facts.checked(self._address, managed=self._managed)
+        if not self.normal.is_workflow:
+            return found
+        if not self._spec.active:
+            found = tuple(_while_inactive(finding) for finding in found)
         return (*found, *self._bound, *self._entered)
 
     def _credentials(self) -> dict[str, Value]:
@@ -199,6 +204,13 @@ class _Workflow:
             called = Address(home, "Automation", call.target)
             if self._facts.spec(called) is not None:
                 yield call.key, called
+
+
+def _while_inactive(finding: Finding) -> Finding:
+    """What nothing starts may lack a trigger: it is never published."""
+    if finding.code != NO_TRIGGER:
+        return finding
+    return replace(finding, severity=Severity.WARNING)
 
 
 def _entries(served: tuple[Served, ...]) -> list[Value]:

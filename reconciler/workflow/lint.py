@@ -19,6 +19,7 @@ from reconciler.workflow.graph import edges
 from reconciler.workflow.hooks import webhooks_of
 from reconciler.workflow.normal import Normal
 
+NO_TRIGGER = "WFL119"  # the one finding that does not matter to an inactive workflow
 _NOTE = "n8n-nodes-base.stickyNote"
 _NOT_STARTING = (
     "n8n-nodes-base.manualTrigger",
@@ -204,9 +205,9 @@ def _check_starts(normal: Normal, catalog: NodeCatalog, target: Target, notes: N
 
 def _report_idle(target: Target, where: Path, message: str, notes: Notes) -> None:
     if target.managed:
-        notes.warn("WFL119", where, message, "add a trigger and connect it")
+        notes.warn(NO_TRIGGER, where, message, "add a trigger and connect it")
     else:
-        notes.error("WFL119", where, message, "n8n refuses to publish it: add a trigger")
+        notes.error(NO_TRIGGER, where, message, "n8n refuses to publish it: add a trigger")
 
 
 def _starts(node: Mapping[str, Value], known: NodeType | None, target: Target) -> bool:
