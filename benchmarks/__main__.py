@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import applying, peer, planning, validate
@@ -26,34 +27,45 @@ def main() -> None:
         if "validate" in parts:
             print(f"validate: {options.specs} specs", flush=True)
             figures += validate.run(options.specs)
+            print(table(figures), flush=True)
         if parts - {"validate"}:
             with servers(Path(folder)) as rig:
-                figures += _with_servers(rig, parts, options)
+                _with_servers(rig, parts, options, figures)
     print()
     print(table(figures))
-    sizes = {"specs": options.specs, "small": options.small, "large": options.large}
-    write(options.out, figures, sizes)
+    _keep(options, figures)
     print(f"\nwrote {options.out}")
 
 
-def _with_servers(rig: Rig, parts: set[str], options: argparse.Namespace) -> list[Figure]:
-    figures: list[Figure] = []
-    small = {"apply": applying.run_apply, "change": applying.run_change, "peer": peer.run}
+def _keep(options: argparse.Namespace, figures: list[Figure]) -> None:
+    sizes = {name: getattr(options, name) for name in ("specs", "small", "large", "rounds")}
+    write(options.out, figures, sizes)
+
+
+def _with_servers(
+    rig: Rig, parts: set[str], options: argparse.Namespace, figures: list[Figure]
+) -> None:
+    small: dict[str, Callable[[], list[Figure]]] = {
+        "apply": lambda: applying.run_apply(rig, options.small, options.rounds),
+        "change": lambda: applying.run_change(rig, options.small),
+        "peer": lambda: peer.run(rig, options.small),
+    }
     for part, measure in small.items():
         if part in parts:
             print(f"{part}: {options.small} automations", flush=True)
-            figures += measure(rig, options.small)
+            figures += measure()
             print(table(figures[-3:]), flush=True)
+            _keep(options, figures)
     if parts & {"plan", "scale"}:
         print(f"plan: {options.large} automations, which takes minutes to set up", flush=True)
         settings, seconds = planning.prepare(rig, options.large)
         found = planning.run(rig, settings, options.large)
         figures += found
         print(table(found), flush=True)
+        _keep(options, figures)
         if "scale" in parts:
-            large = (settings, seconds, options.large)
+            large = (seconds, options.large)
             figures += planning.run_scale(rig, large, options.small, found)
-    return figures
 
 
 def _arguments() -> argparse.Namespace:
@@ -63,6 +75,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--specs", type=int, default=5000, help="spec files to validate")
     parser.add_argument("--small", type=int, default=100, help="automations to apply and change")
     parser.add_argument("--large", type=int, default=1000, help="automations to plan")
+    parser.add_argument("--rounds", type=int, default=3, help="how often new ones are applied")
     options = parser.parse_args()
     unknown = set(options.parts) - set(PARTS)
     if unknown:

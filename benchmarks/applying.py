@@ -14,18 +14,17 @@ from benchmarks.generate import workflow, write_specs
 from benchmarks.rig import Rig, apply
 from reconciler.settings import Settings
 
-ROUNDS = 3
 CHANGES = 5
 
 
-def run_apply(rig: Rig, count: int) -> list[Figure]:
+def run_apply(rig: Rig, count: int, rounds: int) -> list[Figure]:
     """Make *count* automations, alternately with bare POST and publish."""
     specs = write_specs(rig.folder / "apply", count)
     settings = rig.anew(specs)
     apply(settings)  # n8n compiles its code paths; and now we know what we send
     sent = _sent(rig)
     accepted, served, bare_accepted, bare_served, cpu = [], [], [], [], []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         asyncio.run(rig.empty())
         bare = asyncio.run(_bare(rig, sent))
         bare_accepted.append(bare[0])

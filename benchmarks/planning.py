@@ -93,17 +93,14 @@ def _in_process_of_its_own(rig: Rig, settings: Settings) -> dict[str, Any]:
     return found
 
 
-def run_scale(
-    rig: Rig, large: tuple[Settings, float, int], small: int, floor: list[Figure]
-) -> list[Figure]:
+def run_scale(rig: Rig, large: tuple[float, int], small: int, floor: list[Figure]) -> list[Figure]:
     """Compare the costs at two sizes; the large one is still in n8n, the small one comes last."""
-    settings, seconds, count = large
+    seconds, count = large
     growth = count / small
     plan_large = next(f.ours for f in floor if f.what.endswith("wall"))
     prepared, seconds_small = prepare(rig, small)
     ours, _, _ = measure(rig, prepared, small)
     assert plan_large is not None
-    del settings
     found = []
     for what, low, high in (
         ("apply until served", seconds_small, seconds),
