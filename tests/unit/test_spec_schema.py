@@ -144,6 +144,7 @@ SOURCES = [
     *(ROOT / "reconciler" / "trigger").glob("*.py"),
     *(ROOT / "reconciler" / "kinds").glob("*.py"),
     *(ROOT / "reconciler" / "source").glob("*.py"),
+    *(ROOT / "reconciler" / "engine").glob("*.py"),
 ]
 OURS = r"\b(?:FIL|YML|JSN|SPE|REF|AUT|CRE|FMT)\d{3}\b"
 
