@@ -6,7 +6,6 @@ knows both PostgreSQL and n8n by name.
 
 from __future__ import annotations
 
-import difflib
 import getpass
 import os
 import socket
@@ -28,6 +27,7 @@ from reconciler.engine.ledger import StoreLedger
 from reconciler.engine.observe import Observer, Reading, bind
 from reconciler.engine.outcome import Report, State
 from reconciler.engine.safe import Safe
+from reconciler.engine.targets import require_known
 from reconciler.engine.unique import block_clashes
 from reconciler.errors import ConfigError, ReconcilerError, UsageError
 from reconciler.kinds.models import MODELS
@@ -83,16 +83,6 @@ def _require_folder(root: Path) -> None:
     if not root.is_dir():
         message = f"there is no spec folder {root}"
         raise ConfigError(message, hint="`reconciler init` makes one; --specs names another")
-
-
-def require_known(targets: frozenset[Address] | None, world: World) -> None:
-    """Refuse a target that is neither declared nor recorded; raises UsageError."""
-    known = {str(address) for address in (*world.desired, *world.recorded)}
-    for target in sorted(targets or ()):
-        if str(target) not in known:
-            near = difflib.get_close_matches(str(target), known, 1)
-            message = f"there is no {target}, neither in the specs nor recorded"
-            raise UsageError(message, hint=f"did you mean {near[0]}?" if near else None)
 
 
 def spec_revision(settings: Settings) -> str | None:
