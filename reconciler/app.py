@@ -22,6 +22,7 @@ from reconciler.diagnostics import SpecError
 from reconciler.engine.adopt import Drafts, Names, draft, pretend, require_untouched
 from reconciler.engine.apply import Applier, Listener
 from reconciler.engine.compile import Compiled, compile_specs
+from reconciler.engine.data_keys import StoreDataKeys
 from reconciler.engine.facts import SpecFacts
 from reconciler.engine.ledger import StoreLedger
 from reconciler.engine.observe import Observer, Reading, bind
@@ -47,11 +48,10 @@ from reconciler.source.revision import revision
 from reconciler.spec.link import Loaded
 from reconciler.store.database import Database
 from reconciler.store.inventory import Inventory
-from reconciler.store.keys import KeyStore, StoredKey
+from reconciler.store.keys import KeyStore
 from reconciler.store.lock import HeldLock, WriterLock
 from reconciler.store.operations import Operation, Operations
 from reconciler.store.rows import Rows
-from reconciler.vault.data_keys import DataKeys, WrappedKey
 from reconciler.vault.keyring import Keyring
 from reconciler.vault.secrets import SecretSources
 from reconciler.vault.standins import read_standins
@@ -320,7 +320,7 @@ async def open_session(
             settings=settings,
             database=database,
             api=api,
-            safe=Safe(keyring=ring, data_keys=_VaultKeys(KeyStore(database))),
+            safe=Safe(keyring=ring, data_keys=StoreDataKeys(KeyStore(database))),
             environ=environ,
         )
 
@@ -362,27 +362,6 @@ def keyring(settings: Settings) -> Keyring | None:
     return Keyring.parse(
         settings.encryption_key.get_secret_value(), old.get_secret_value() if old else ""
     )
-
-
-class _VaultKeys(DataKeys):
-    """The vault's port on the store's table."""
-
-    def __init__(self, keys: KeyStore) -> None:
-        self._keys = keys
-
-    async def load(self, organization: str) -> list[WrappedKey]:
-        stored = await self._keys.load(organization)
-        return [
-            WrappedKey(id=k.id, organization=k.organization, wrapped=k.wrapped, active=k.active)
-            for k in stored
-        ]
-
-    async def save(self, key: WrappedKey) -> None:
-        await self._keys.save(
-            StoredKey(
-                id=key.id, organization=key.organization, wrapped=key.wrapped, active=key.active
-            )
-        )
 
 
 def _given(*paths: Path | None) -> list[Path]:

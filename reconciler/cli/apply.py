@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from reconciler import app
+from reconciler.cli.confirm import ask
 from reconciler.cli.findings import require_valid, write_findings
 from reconciler.cli.options import (
     addresses,
@@ -20,12 +20,12 @@ from reconciler.cli.options import (
     settings_from,
     specs_option,
 )
-from reconciler.cli.output import document, is_terminal, say
+from reconciler.cli.output import document, say
 from reconciler.cli.planned import policy_from, show_plan
 from reconciler.cli.progress import Progress
 from reconciler.cli.summary import report_document, report_text
 from reconciler.engine.outcome import Report
-from reconciler.errors import ExitCode, GuardRefused, StalePlan, UsageError
+from reconciler.errors import ExitCode, StalePlan, UsageError
 from reconciler.plan.artifact import decode
 from reconciler.plan.change import Plan
 from reconciler.plan.freshness import stale
@@ -55,8 +55,23 @@ def apply(file: Path | None, lock_timeout: float, *, yes: bool, **given: Any) ->
     apply finishes what was begun.
     """
     settings = settings_from(given)
+    if file is not None:
+        _refuse_scope(given)
     saved = None if file is None else _read_plan(file)
     return int(asyncio.run(_apply(settings, saved, lock_timeout, {**given, "yes": yes})))
+
+
+def _refuse_scope(given: dict[str, Any]) -> None:
+    """A kept plan says itself what it is about."""
+    for name, flag in (
+        ("prune", "--prune"),
+        ("targets", "--target"),
+        ("allow_remove", "--allow-remove"),
+        ("organizations", "--organization"),
+    ):
+        if given[name] not in (False, None, ()):
+            message = f"{flag} can't be changed for a kept plan"
+            raise UsageError(message, hint=f"make the plan with {flag}")
 
 
 async def _apply(
@@ -72,7 +87,7 @@ async def _apply(
             if not plan.shown:
                 report = await session.carry_out(planned, held, lambda _: None)
             else:
-                ask(yes=given["yes"])
+                ask("Apply these changes?", yes=given["yes"])
                 with Progress(plan) as progress:
                     report = await session.carry_out(planned, held, progress.done)
     _tell(report, given["output"], plan)
@@ -117,16 +132,6 @@ def _read_plan(file: Path) -> Plan:
     except (OSError, UnicodeDecodeError) as error:
         message = f"can't read the plan {file}: {error}"
         raise UsageError(message) from None
-
-
-def ask(*, yes: bool) -> None:
-    """Let a person confirm; without a person, --yes is needed."""
-    if yes:
-        return
-    if not is_terminal(sys.stdin):
-        message = "nobody is here to confirm the plan"
-        raise GuardRefused(message, hint="give --yes")
-    click.confirm("Apply these changes?", abort=True, err=True)
 
 
 def _say_holder(holder: object) -> None:

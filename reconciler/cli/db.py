@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from reconciler.cli.confirm import ask
 from reconciler.cli.options import output_option, settings_from
 from reconciler.cli.output import document, result
 from reconciler.errors import ConfigError
@@ -48,8 +49,7 @@ def downgrade(database_url: str | None, output: str, revision: str, *, yes: bool
     """Take the database back to REVISION; `base` drops all that we made, and only that."""
     from reconciler.store import migrate
 
-    if not yes:
-        click.confirm(f"Downgrade the database to {revision}?", abort=True, err=True)
+    ask(f"Downgrade the database to {revision}?", yes=yes)
     ran = asyncio.run(migrate.downgrade(_url({"database_url": database_url}), revision))
     return _tell(output, ran, "downgraded")
 

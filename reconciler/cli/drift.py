@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from reconciler import app
+from reconciler.cli.confirm import ask
 from reconciler.cli.options import (
     addresses,
     output_option,
@@ -56,8 +57,6 @@ def drift(lock_timeout: float, *, repair: bool, yes: bool, **given: Any) -> int:
 async def _repair(
     settings: Settings, options: PlanOptions, lock_timeout: float, given: dict[str, Any]
 ) -> ExitCode:
-    from reconciler.cli.apply import ask
-
     async with app.open_session(settings, needs_key=True) as session:
         if settings.specs.is_dir():
             await session.read_secrets(app.load_specs(settings.specs))
@@ -66,7 +65,7 @@ async def _repair(
             if given["output"] == "text":
                 show_plan(planned.plan, "text")
             if planned.plan.shown:
-                ask(yes=given["yes"])
+                ask("Put this back?", yes=given["yes"])
             with Progress(planned.plan) as progress:
                 report = await session.carry_out(planned, held, progress.done)
     if given["output"] == "json":

@@ -71,9 +71,9 @@ def up(specs: Path | None, *, once: bool) -> int:
             code = _apply(settings, starting)
         if code is ExitCode.INTERRUPTED:
             return int(code)
-        _tell(settings)
         if once:
             return int(code)
+        _tell(settings)
         _wait()
         say("stopping")
     return ExitCode.OK
