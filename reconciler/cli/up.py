@@ -25,10 +25,12 @@ from reconciler.embedded.keys import ensure_key_file
 from reconciler.embedded.stack import Stack, termination_interrupts
 from reconciler.engine.outcome import Report
 from reconciler.engine.safe import environment_names
-from reconciler.errors import ExitCode
+from reconciler.errors import ExitCode, UnreachableError
 from reconciler.plan.planner import PlanOptions
 from reconciler.settings import Settings, Source
 from reconciler.vault.standins import make_standins
+
+_LOOK_EVERY = 2.0  # seconds between two looks at whether our servers still run
 
 
 @click.command()
@@ -74,8 +76,11 @@ def up(specs: Path | None, *, once: bool) -> int:
         if once:
             return int(code)
         _tell(settings)
-        _wait()
+        lost = _wait(stack)
         say("stopping")
+    if lost is not None:
+        message = f"{lost} ended by itself"
+        raise UnreachableError(message, hint=f"its log is below {settings.state}/; start again")
     return ExitCode.OK
 
 
@@ -138,13 +143,19 @@ def _tell(settings: Settings) -> None:
     result("Ctrl-C stops what was started here; the state is kept.")
 
 
-def _wait() -> None:
-    """Sleep until somebody ends us."""
+def _wait(stack: Stack) -> str | None:
+    """Sleep until somebody ends us, or a server of ours ends: then say which."""
     ended = threading.Event()
     before = {
         number: signal.signal(number, lambda *_: ended.set())
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
-    ended.wait()
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    try:
+        while not ended.wait(_LOOK_EVERY):
+            lost = stack.ended()
+            if lost is not None:
+                return lost
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return None

@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -103,6 +103,11 @@ class Stack:
         self._progress = progress
         self._since = ""
         self._started = ExitStack()
+        self._watched: dict[str, Callable[[], object | None]] = {}  # name -> None: has ended
+
+    def ended(self) -> str | None:
+        """Name a server that we started and that is not running any more."""
+        return next((name for name, status in self._watched.items() if status() is None), None)
 
     def __enter__(self) -> Self:
         """Start; raises ConflictError when another `up` runs, and what the servers raise."""
@@ -135,6 +140,7 @@ class Stack:
             postgres = EmbeddedPostgres(self.state, progress=self._progress)
             self._started.callback(postgres.stop)
             postgres.start()
+            self._watched["PostgreSQL"] = postgres.status
             also_hold = [postgres.holder] if postgres.holder is not None else []
             create_database(postgres.url(), OUR_DATABASE)
             self.database_url = postgres.url(OUR_DATABASE)
@@ -143,6 +149,7 @@ class Stack:
                 self.state, self.database_url, progress=self._progress, also_hold=also_hold
             )
             self._started.callback(n8n.stop)
+            self._watched["n8n"] = n8n.status
             self.n8n_url = n8n.url
 
     def _claim(self) -> None:
