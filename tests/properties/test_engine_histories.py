@@ -16,10 +16,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from reconciler.plan.artifact import decode, encode
-from reconciler.plan.change import Guard, Only
+from reconciler.plan.change import Guard, Only, Plan
 from reconciler.plan.guard import Policy
 from reconciler.plan.planner import PlanOptions
-from reconciler.resource.address import Address
 from reconciler.spec.link import Resource
 from tests.doubles.engine_rig import ANYTHING, EngineRig, mixed
 from tests.doubles.fate import Blow, Fate, SkippingLoop, mortal
@@ -167,9 +166,11 @@ async def settle(rig: EngineRig, genes: Mapping[str, Genes], *, prune: bool) -> 
     """Apply the commit undisturbed; then there must be nothing left to do."""
     rig.begin()
     rig.environ = values(1)
-    specs = movable(rig, wanted(rig, genes))
+    specs = wanted(rig, genes)
     homes = frozenset(HOMES)
     manner = PlanOptions(prune=prune)
+    plan, _ = await rig.plan(specs, manner, ANYTHING, homes)
+    specs = corrected(specs, plan)
     for _ in range(2):
         plan, world = await rig.plan(specs, manner, ANYTHING, homes)
         report = await rig.apply(plan, world, specs)
@@ -189,7 +190,7 @@ async def settle(rig: EngineRig, genes: Mapping[str, Genes], *, prune: bool) -> 
         laws.nothing_left_over(rig, {r.address for r in specs} | held)
 
 
-def movable(rig: EngineRig, specs: tuple[Resource, ...]) -> tuple[Resource, ...]:
-    """The specs after a person was told that a removed resource still has the new name."""
-    taken: set[Address] = {a for a, entry in rig.ledger.inventory.items() if entry.removed}
-    return tuple(laws.unmoved(r) if r.address in taken else r for r in specs)
+def corrected(specs: tuple[Resource, ...], plan: Plan) -> tuple[Resource, ...]:
+    """The specs after a person was told which renames are not possible."""
+    told = {c.address for c in plan.shown if "can't take this name" in (c.blocked or "")}
+    return tuple(laws.unmoved(r) if r.address in told else r for r in specs)
