@@ -151,8 +151,9 @@ def test_a_killed_apply_is_finished_by_the_next_one(
         if not plan.struck.is_set():
             assert done.code == 0, done.said
             break
-        assert done.code == -9, done.said
-        points += 1
+        # The last sends say goodbye to PostgreSQL; the process may have ended before the kill.
+        assert done.code in {-9, 0}, done.said
+        points += done.code == -9
         check(scene, f"{strike.name} at send {at}")
 
     record_property("points", f"{strike.name}, part {part + 1} of {PARTS}: {points}")
