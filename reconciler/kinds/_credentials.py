@@ -8,10 +8,11 @@ the marker that finds a creation whose answer was lost.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from reconciler.errors import LiveChanged, N8nNotFound
-from reconciler.kinds.kind import Known, Seen, Written
+from reconciler.kinds.kind import Kind, Known, Seen, SpecT, Written
+from reconciler.resource.address import Address
 from reconciler.resource.api import Api
 from reconciler.resource.marker import short_mark
 from reconciler.resource.payload import Object, Payload, Ref, Side
@@ -75,3 +76,39 @@ def canonical(seen: Seen, object_: Object) -> Payload:
         "type": str(object_.get("type")),
         "edited": seen.edited and not oauth,  # n8n refreshes OAuth tokens by itself
     }
+
+
+class CredentialOwner(Kind[SpecT]):
+    """A kind whose object in n8n is a credential."""
+
+    collection: ClassVar[str | None] = "credentials"
+    keeps_removed: ClassVar[bool] = False
+
+    def marker(self, object_: Object) -> str | None:
+        """Find our marker in a credential's name."""
+        return marker(object_)
+
+    async def create(self, api: Api, address: Address, body: Object) -> Object:
+        """Create the credential."""
+        del address
+        return await create(api, body)
+
+    async def update(self, api: Api, known: Known, body: Object) -> Written:
+        """Replace the credential's name and data."""
+        return await update(api, known, body)
+
+    async def publish(self, api: Api, written: Written, body: Object, label: str) -> Object:
+        """A credential is live as soon as it is written."""
+        del api, body, label
+        return written.object
+
+    async def confirm(self, api: Api, object_: Object, body: Object) -> None:
+        """A credential is live as soon as it is written."""
+
+    async def remove(self, api: Api, id_: str) -> None:
+        """Delete the credential; the encrypted row stays, out of use."""
+        await remove(api, id_)
+
+    async def discard(self, api: Api, id_: str) -> None:
+        """Delete a credential that was replaced."""
+        await remove(api, id_)

@@ -14,22 +14,19 @@ from typing import Any, ClassVar
 from reconciler.kinds import _credentials
 from reconciler.kinds._sealed import stored
 from reconciler.kinds.credential import CredentialSpec, SecretField
-from reconciler.kinds.kind import Built, Facts, Kind, Known, Seen, Tools, Written
+from reconciler.kinds.kind import Built, Facts, Seen, Tools
 from reconciler.plan.traits import Traits
 from reconciler.resource.address import Address
-from reconciler.resource.api import Api
 from reconciler.resource.payload import Object, Payload, Ref, Side, Value
 
 
-class CredentialKind(Kind[CredentialSpec]):
+class CredentialKind(_credentials.CredentialOwner[CredentialSpec]):
     """Access to an outside service."""
 
     name: ClassVar[str] = "Credential"
     spec = CredentialSpec
     tables: ClassVar[tuple[str, ...]] = ("integration_credentials",)
-    collection: ClassVar[str | None] = "credentials"
     encrypts: ClassVar[bool] = True
-    keeps_removed: ClassVar[bool] = False
     traits: ClassVar[Traits] = Traits(
         has_object=True,
         immutable=frozenset({("n8n", "type")}),
@@ -102,32 +99,3 @@ class CredentialKind(Kind[CredentialSpec]):
         row = payload.get("row")
         name = row.get("credentialName") if isinstance(row, dict) else None
         return {"isActive": False, "credentialName": f"{name or 'credential'} (removed {row_id})"}
-
-    def marker(self, object_: Object) -> str | None:
-        """Find our marker in a credential's name."""
-        return _credentials.marker(object_)
-
-    async def create(self, api: Api, address: Address, body: Object) -> Object:
-        """Create the credential."""
-        del address
-        return await _credentials.create(api, body)
-
-    async def update(self, api: Api, known: Known, body: Object) -> Written:
-        """Replace the credential's name and data."""
-        return await _credentials.update(api, known, body)
-
-    async def publish(self, api: Api, written: Written, body: Object, label: str) -> Object:
-        """A credential is live as soon as it is written."""
-        del api, body, label
-        return written.object
-
-    async def confirm(self, api: Api, object_: Object, body: Object) -> None:
-        """A credential is live as soon as it is written."""
-
-    async def remove(self, api: Api, id_: str) -> None:
-        """Delete the credential in n8n; the encrypted row stays, out of use."""
-        await _credentials.remove(api, id_)
-
-    async def discard(self, api: Api, id_: str) -> None:
-        """Delete a credential that was replaced by one of another type."""
-        await _credentials.remove(api, id_)

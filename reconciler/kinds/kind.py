@@ -205,5 +205,38 @@ class Kind(Protocol, Generic[SpecT]):
         raise NotImplementedError
 
 
+class RowKind(Kind[SpecT]):
+    """A kind that n8n does not know: rows only."""
+
+    collection: ClassVar[str | None] = None
+    keeps_removed: ClassVar[bool] = False
+
+    def marker(self, object_: Object) -> str | None:
+        """There is nothing in n8n."""
+        del object_
+        return None
+
+    async def create(self, api: Api, address: Address, body: Object) -> Object:
+        """There is nothing in n8n; raises NotImplementedError."""
+        raise NotImplementedError
+
+    async def update(self, api: Api, known: Known, body: Object) -> Written:
+        """There is nothing in n8n; raises NotImplementedError."""
+        raise NotImplementedError
+
+    async def publish(self, api: Api, written: Written, body: Object, label: str) -> Object:
+        """There is nothing in n8n; raises NotImplementedError."""
+        raise NotImplementedError
+
+    async def confirm(self, api: Api, object_: Object, body: Object) -> None:
+        """There is nothing in n8n."""
+
+    async def remove(self, api: Api, id_: str) -> None:
+        """There is nothing in n8n."""
+
+    async def discard(self, api: Api, id_: str) -> None:
+        """There is nothing in n8n."""
+
+
 AnyKind: TypeAlias = Kind[Any]
 Kinds: TypeAlias = Mapping[str, AnyKind]

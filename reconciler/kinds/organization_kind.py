@@ -10,25 +10,22 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from reconciler.kinds import _credentials
-from reconciler.kinds.kind import Built, Facts, Kind, Known, Seen, Tools, Written
+from reconciler.kinds.kind import Built, Facts, Seen, Tools
 from reconciler.kinds.organization import OrganizationSpec
 from reconciler.plan.traits import Traits
 from reconciler.resource.address import Address
-from reconciler.resource.api import Api
 from reconciler.resource.payload import Object, Payload, Ref, Side
 
 ENTRY_HEADER = "X-Reconciler-Entry"
 
 
-class OrganizationKind(Kind[OrganizationSpec]):
+class OrganizationKind(_credentials.CredentialOwner[OrganizationSpec]):
     """A tenant."""
 
     name: ClassVar[str] = "Organization"
     spec = OrganizationSpec
     tables: ClassVar[tuple[str, ...]] = ("organization", "memberships")
-    collection: ClassVar[str | None] = "credentials"
     encrypts: ClassVar[bool] = False
-    keeps_removed: ClassVar[bool] = False
     traits: ClassVar[Traits] = Traits(
         has_object=True,
         write_only=(("n8n", "data"),),
@@ -75,32 +72,3 @@ class OrganizationKind(Kind[OrganizationSpec]):
         """Take a removed row out of use."""
         del row_id, payload
         return {}
-
-    def marker(self, object_: Object) -> str | None:
-        """Find our marker in a credential's name."""
-        return _credentials.marker(object_)
-
-    async def create(self, api: Api, address: Address, body: Object) -> Object:
-        """Create the entry credential."""
-        del address
-        return await _credentials.create(api, body)
-
-    async def update(self, api: Api, known: Known, body: Object) -> Written:
-        """Replace the entry credential's name and secret."""
-        return await _credentials.update(api, known, body)
-
-    async def publish(self, api: Api, written: Written, body: Object, label: str) -> Object:
-        """A credential is live as soon as it is written."""
-        del api, body, label
-        return written.object
-
-    async def confirm(self, api: Api, object_: Object, body: Object) -> None:
-        """A credential is live as soon as it is written."""
-
-    async def remove(self, api: Api, id_: str) -> None:
-        """Delete the entry credential."""
-        await _credentials.remove(api, id_)
-
-    async def discard(self, api: Api, id_: str) -> None:
-        """Delete an entry credential that was replaced."""
-        await _credentials.remove(api, id_)

@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from reconciler.kinds.kind import Built, Facts, Kind, Known, Seen, Tools, Written
+from reconciler.kinds.kind import Built, Facts, RowKind, Seen, Tools
 from reconciler.kinds.template import TemplateSpec
 from reconciler.plan.traits import Traits
 from reconciler.resource.address import Address
-from reconciler.resource.api import Api
 from reconciler.resource.payload import Object, Payload
 
 _COLUMNS = (
@@ -27,15 +26,13 @@ _COLUMNS = (
 )
 
 
-class TemplateKind(Kind[TemplateSpec]):
+class TemplateKind(RowKind[TemplateSpec]):
     """A workflow to make automations from."""
 
     name: ClassVar[str] = "Template"
     spec = TemplateSpec
     tables: ClassVar[tuple[str, ...]] = ("automation_templates",)
-    collection: ClassVar[str | None] = None
     encrypts: ClassVar[bool] = False
-    keeps_removed: ClassVar[bool] = False
     traits: ClassVar[Traits] = Traits(has_object=False)
 
     def build(self, address: Address, spec: TemplateSpec, facts: Facts) -> Built:
@@ -74,29 +71,3 @@ class TemplateKind(Kind[TemplateSpec]):
         """Take a removed row out of use."""
         del row_id, payload
         return {"publishedAt": None}
-
-    def marker(self, object_: Object) -> str | None:
-        """There is nothing in n8n."""
-        del object_
-        return None
-
-    async def create(self, api: Api, address: Address, body: Object) -> Object:
-        """There is nothing in n8n."""
-        raise NotImplementedError
-
-    async def update(self, api: Api, known: Known, body: Object) -> Written:
-        """There is nothing in n8n."""
-        raise NotImplementedError
-
-    async def publish(self, api: Api, written: Written, body: Object, label: str) -> Object:
-        """There is nothing in n8n."""
-        raise NotImplementedError
-
-    async def confirm(self, api: Api, object_: Object, body: Object) -> None:
-        """There is nothing in n8n."""
-
-    async def remove(self, api: Api, id_: str) -> None:
-        """There is nothing in n8n."""
-
-    async def discard(self, api: Api, id_: str) -> None:
-        """There is nothing in n8n."""

@@ -8,11 +8,10 @@ from math import ceil
 from typing import Any, ClassVar
 
 from reconciler.kinds._sealed import stored
-from reconciler.kinds.kind import Built, Facts, Kind, Known, Seen, Tools, Written
+from reconciler.kinds.kind import Built, Facts, RowKind, Seen, Tools
 from reconciler.kinds.trigger import Auth, TriggerSpec
 from reconciler.plan.traits import Traits
 from reconciler.resource.address import Address
-from reconciler.resource.api import Api
 from reconciler.resource.payload import Object, Payload, Ref, Side, Value
 from reconciler.spec.secretref import SecretRef
 from reconciler.trigger.events import TriggerType
@@ -32,15 +31,13 @@ _PLAIN = (
 )
 
 
-class TriggerKind(Kind[TriggerSpec]):
+class TriggerKind(RowKind[TriggerSpec]):
     """What starts an automation."""
 
     name: ClassVar[str] = "Trigger"
     spec = TriggerSpec
     tables: ClassVar[tuple[str, ...]] = ("workflow_triggers",)
-    collection: ClassVar[str | None] = None
     encrypts: ClassVar[bool] = True
-    keeps_removed: ClassVar[bool] = False
     traits: ClassVar[Traits] = Traits(
         has_object=False,
         closed=(("row", "eventFilters"), ("row", "auth"), ("row", "authSecrets")),
@@ -109,32 +106,6 @@ class TriggerKind(Kind[TriggerSpec]):
         """Take a removed row out of use, and its name, which the automation may give to another."""
         del row_id, payload
         return {"isActive": False, "name": None}
-
-    def marker(self, object_: Object) -> str | None:
-        """There is nothing in n8n."""
-        del object_
-        return None
-
-    async def create(self, api: Api, address: Address, body: Object) -> Object:
-        """There is nothing in n8n."""
-        raise NotImplementedError
-
-    async def update(self, api: Api, known: Known, body: Object) -> Written:
-        """There is nothing in n8n."""
-        raise NotImplementedError
-
-    async def publish(self, api: Api, written: Written, body: Object, label: str) -> Object:
-        """There is nothing in n8n."""
-        raise NotImplementedError
-
-    async def confirm(self, api: Api, object_: Object, body: Object) -> None:
-        """There is nothing in n8n."""
-
-    async def remove(self, api: Api, id_: str) -> None:
-        """There is nothing in n8n."""
-
-    async def discard(self, api: Api, id_: str) -> None:
-        """There is nothing in n8n."""
 
 
 def webhook_url(public_url: str, trigger: str | None) -> str:
