@@ -29,7 +29,7 @@ from reconciler.workflow.entry import find_entry_path
 from reconciler.workflow.wire import node_ids, to_wire
 
 _WRITABLE = ("name", "nodes", "connections", "settings")
-_REGISTERED = frozenset({200, 403})
+_NOT_SERVED = frozenset({404, 502, 503})  # anything else comes from the webhook itself
 _CONFIRM_SECONDS = 120.0  # n8n took 40 s for 1,000 workflows published at once
 _VERSION_NAME_LENGTH = 128
 _OWN = "reconciler"  # our key in a workflow's static data, beside n8n's "global" and "node:..."
@@ -123,7 +123,7 @@ async def confirm(api: Api, object_: Object, entry: str) -> None:
     pause = 0.05
     try:
         async with asyncio.timeout(_CONFIRM_SECONDS):
-            while await api.probe(entry) not in _REGISTERED:
+            while await api.probe(entry) in _NOT_SERVED:
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, 1.0)
     except TimeoutError:
