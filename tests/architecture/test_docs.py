@@ -11,6 +11,7 @@ from reconciler.errors import ExitCode
 from reconciler.settings import ENVIRONMENT
 from reconciler.spec.codes import CODES
 from tests.architecture.sources import ROOT, modules
+from tools import make_diagnostics_page
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 CODE = re.compile(r"""["']((?:[A-Z]{3}|RISK)\d{3})["']""")
@@ -66,9 +67,9 @@ def test_every_diagnostic_code_is_documented() -> None:
     assert used | set(CODES) == described
 
 
-@pytest.mark.parametrize("code, meaning", CODES.items(), ids=CODES.keys())
-def test_a_code_is_documented_in_the_words_of_the_code(code: str, meaning: str) -> None:
-    assert f"| `{code}` | {meaning} |" in page("diagnostics.md")
+def test_the_page_of_diagnostics_is_current() -> None:
+    # If not: python -m tools.make_diagnostics_page
+    assert make_diagnostics_page.page() == page("diagnostics.md")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -1,4 +1,4 @@
-"""The committed JSON Schemas are those that the models give, and the examples fit them."""
+"""The example specs fit the JSON Schemas that their first lines name for editors."""
 
 from __future__ import annotations
 
@@ -10,21 +10,10 @@ import jsonschema
 import pytest
 import yaml
 
-from reconciler.kinds.models import MODELS
-from reconciler.spec.schema import schemas
 from tests.architecture.sources import ROOT
 
 SPECS = sorted((ROOT / "specs").rglob("*.yaml"))
 MODELINE = re.compile(r"# yaml-language-server: \$schema=(\S+)")
-
-
-def test_the_committed_schemas_are_current() -> None:
-    committed = {
-        path.name: path.read_text(encoding="utf-8")
-        for path in (ROOT / "schemas").glob("*.schema.json")
-    }
-
-    assert committed == dict(schemas(MODELS))
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -34,7 +23,7 @@ def test_each_example_fits_the_schema_that_its_first_line_names(path: Path) -> N
     assert found is not None
 
     schema = json.loads((path.parent / found.group(1)).read_text(encoding="utf-8"))
-    validator = jsonschema.Draft202012Validator(schema)
+    validator = jsonschema.validators.validator_for(schema)(schema)
     errors = [
         error.message for doc in yaml.safe_load_all(text) for error in validator.iter_errors(doc)
     ]
