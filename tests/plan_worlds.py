@@ -29,7 +29,8 @@ def leaves(data: Any) -> Any:
     """Turn ``{$ref: Kind/name}`` and ``{$sealed: name}`` into what they stand for."""
     match data:
         case {"$ref": str(text), **rest}:
-            return Ref(address(text), Side(rest.get("side", "n8n")), stale=rest.get("stale", False))
+            side = Side(str(rest.get("side", "n8n")))
+            return Ref(address(text), side, stale=bool(rest.get("stale", False)))
         case {"$sealed": str(name), "fingerprint": fingerprint}:
             return Sealed(name, fingerprint)
         case dict():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from types import TracebackType
@@ -59,6 +60,7 @@ class Starting:
             )
             return
         now = time.monotonic()
-        if message != self._last[0] or now - self._last[1] > _EVERY:
+        step = re.sub(r"[\d,.]+", "", message)  # a counter that moves is not another step
+        if step != self._last[0] or now - self._last[1] > _EVERY:
             say(message if fraction is None else f"{message} ({fraction:.0%})")
-            self._last = (message, now)
+            self._last = (step, now)
