@@ -66,7 +66,7 @@ class Observer:
         if self.api is None:
             return ()
         options = {"excludePinnedData": "true"} if collection == "workflows" else {}
-        return tuple([item async for item in self.api.pages(f"/{collection}", **options)])
+        return tuple([_once(item) async for item in self.api.pages(f"/{collection}", **options)])
 
     async def _complete(
         self, recorded: Mapping[Address, Recorded], objects: dict[str, tuple[Object, ...]]
@@ -199,6 +199,14 @@ def _loan(payload: Payload) -> dict[str, Value] | None:
     side = payload.get("n8n")
     loan = side.get("existing") if isinstance(side, dict) else None
     return loan if isinstance(loan, dict) else None
+
+
+def _once(object_: Object) -> Object:
+    """Keep nodes and connections once where the published version is the draft: they are alike."""
+    active = object_.get("activeVersion")
+    if isinstance(active, dict) and object_.get("activeVersionId") == object_.get("versionId"):
+        active["nodes"], active["connections"] = object_["nodes"], object_["connections"]
+    return object_
 
 
 def _is_existing(wanted: Mapping[str, Value], object_: Object) -> bool:
