@@ -59,12 +59,13 @@ def _as_applied(world: World, entry: Recorded) -> Desired:
 
 
 def _lacking(world: World) -> Iterator[tuple[Address, Side]]:
-    """Yield what an interrupted apply left without its row or its object."""
+    """Yield what an interrupted apply left without its row or its object, or without its id."""
     for address, entry in world.recorded.items():
         if entry.attempted is not None:
             seen = world.observed.get(address)
             for side in Side:
-                if seen is None or side.value not in seen.payload:
+                nameless = side is Side.N8N and entry.object_id is None
+                if nameless or seen is None or side.value not in seen.payload:
                     yield address, side
 
 
