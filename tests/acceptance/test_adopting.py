@@ -73,7 +73,7 @@ def check_one(stage: Stage) -> None:
     done = stage.shell.ok("adopt", "--organization", stage.organization, ids["hook"])
 
     assert before == everything(stage)
-    assert "adopted 1 workflows" in done.out
+    assert "adopted 1 workflow:" in done.out
     stage.shell.no_changes()
     stage.shell.ok("validate")
     recorded = stage.rows('SELECT "n8nWorkflowId" FROM automations')
@@ -163,28 +163,31 @@ def test_an_organization_must_be_applied_first(on_fake: Stage) -> None:
     assert "reconciler apply" in done.err
 
 
-def test_what_nothing_could_start_is_left_alone_and_told(on_fake: Stage) -> None:
-    id_ = _make(on_fake, "by button", says_workflow("only by hand"), live=False)
+def test_what_only_a_person_starts_is_adopted_as_inactive(on_fake: Stage) -> None:
+    _make(on_fake, "by button", says_workflow("only by hand"), live=False)
     on_fake.repository.organization()
     on_fake.shell.apply()
+    before = everything(on_fake)
 
     done = on_fake.shell.ok("adopt", "--organization", "acme", "--all")
 
-    assert "adopted 0 workflows" in done.out
-    assert f"left alone {id_}: " in done.err
+    assert "adopted 1 workflow:" in done.out
+    assert [(False,)] == on_fake.rows('SELECT "isActive" FROM automations')
+    assert before == everything(on_fake)
     on_fake.shell.no_changes()
 
 
-def test_what_is_archived_or_ours_is_left_alone(on_fake: Stage) -> None:
+def test_what_is_archived_or_ours_is_left_alone_and_told(on_fake: Stage) -> None:
     ids = by_hand(on_fake)
     on_fake.n8n.call("POST", f"/workflows/{ids['draft']}/archive")
     on_fake.repository.organization().automation("mine")
     on_fake.shell.apply()
     mine = on_fake.n8n.workflow("acme mine")["id"]
 
-    done = on_fake.shell.ok(
-        "adopt", "--organization", "acme", ids["draft"], mine, "-o", "json"
-    ).document
+    done = on_fake.shell.run("adopt", "--organization", "acme", ids["draft"], mine, "-o", "json")
 
-    assert [] == done["adopted"]
-    assert {ids["draft"]: "it is archived", mine: "it is ours already"} == done["left"]
+    assert 5 == done.code, done.said
+    assert [] == done.document["adopted"]
+    assert {ids["draft"], mine} == done.document["left"].keys()
+    assert "archived" in done.document["left"][ids["draft"]]
+    assert "ours already" in done.document["left"][mine]

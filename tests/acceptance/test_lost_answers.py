@@ -98,7 +98,7 @@ def test_a_refused_publication_puts_the_draft_back_and_is_told(
     fake.faults.append(Fault(method="PUT", path=id_, act=meanwhile))
     done = on_fake.shell.run("apply", "-y")
 
-    assert 1 == done.code, done.said
+    assert 4 == done.code, done.said
     assert words in done.err
     after = on_fake.n8n.call("GET", f"/workflows/{id_}")
     assert named(before, "Hook")["parameters"] == named(after, "Hook")["parameters"]

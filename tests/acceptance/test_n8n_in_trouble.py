@@ -145,7 +145,7 @@ def test_a_licensed_feature_is_refused_in_its_own_words(on_fake: Stage, fake: Fa
     fake.faults.append(Licence(trouble=Trouble.ERROR, writes=True, times=ALWAYS))
     done = on_fake.shell.run("apply", "-y")
 
-    assert 1 == done.code, done.said
+    assert 4 == done.code, done.said
     assert words in done.err
     fake.faults.clear()
     assert 2 == on_fake.shell.run("plan").code
