@@ -110,6 +110,10 @@ class Life:
         ]
 
 
+# Several workers share one n8n, and a webhook path belongs to one workflow there.
+NATIVE_PATH = f"native-{uuid.uuid4().hex[:12]}"
+
+
 def header(value: str) -> dict[str, Any]:
     data = {"name": value, "value": {"secretRef": {"env": "S1"}}}
     return {"provider": "OTHER", "owner": OPS, "n8nType": "httpHeaderAuth", "data": data}
@@ -160,8 +164,8 @@ CASES = {
     ),
     "native": (
         Address("acme", "Automation", "b"),
-        flow("native-path", 1, {}, entry="native"),
-        flow("native-path", 2, {"callerPolicy": "any"}, entry="native"),
+        flow(NATIVE_PATH, 1, {}, entry="native"),
+        flow(NATIVE_PATH, 2, {"callerPolicy": "any"}, entry="native"),
     ),
     "paused": (
         Address("acme", "Automation", "d"),
