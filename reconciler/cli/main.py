@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import importlib
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from types import TracebackType
@@ -95,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # Thousands of small objects are made and kept: looking through them again and again for
     # cycles would cost a third of the time of a large plan.
     gc.set_threshold(200_000, 20, 20)
+    # Whoever ends us politely gets what Ctrl-C gets: a summary, and books that are closed.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     words = list(sys.argv[1:] if arguments is None else arguments)
     if "--debug" not in words:
         sys.excepthook = _unexpected
