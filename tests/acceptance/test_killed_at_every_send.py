@@ -148,7 +148,8 @@ def test_a_killed_apply_is_finished_by_the_next_one(
     points = 0
     for at in itertools.count(part + 1, PARTS):
         plan, done = scene.struck(at, strike)
-        if not plan.struck.is_set():
+        # The process can be gone before the proxy has noted that it struck.
+        if done.code != -9 and not plan.struck.is_set():
             assert done.code == 0, done.said
             break
         # The last sends say goodbye to PostgreSQL; the process may have ended before the kill.
