@@ -39,7 +39,7 @@ def killed(stage: Stage, proxy: Proxy, at: int, strike: Strike) -> tuple[bool, D
     known.set()
     done = running.wait()
     proxy.disarm()
-    return plan.struck.is_set(), done
+    return plan.struck.is_set() or done.code == -9, done
 
 
 def edit(stage: Stage, number: int) -> None:
