@@ -48,6 +48,7 @@ class SpecFacts(Facts):
     filled: dict[Address, tuple[Finding, ...]] = field(default_factory=dict)
     _normal: dict[tuple[str, bool], Normal] = field(default_factory=dict)
     _checked: dict[tuple[str, bool], tuple[Finding, ...]] = field(default_factory=dict)
+    _documents: dict[Address, Json] = field(default_factory=dict)  # of those who use templates
     _by_address: dict[Address, Resource] = field(default_factory=dict)
     _triggers: dict[Address, list[tuple[str, TriggerFields]]] = field(default_factory=dict)
 
@@ -82,8 +83,10 @@ class SpecFacts(Facts):
             return None
         given = cast("TemplateSpec", template.spec).parameter_values(spec.workflow.parameters)
         values = cast("Mapping[str, Json]", given)
-        document, self.filled[address] = fill(template.workflow.document, values)
-        return document
+        if address not in self._documents:
+            filled = fill(template.workflow.document, values)
+            self._documents[address], self.filled[address] = filled
+        return self._documents[address]
 
     def normal(self, address: Address) -> Normal:
         """Give the workflow in normal form; files that several automations name are read once."""

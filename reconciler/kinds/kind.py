@@ -72,10 +72,6 @@ class Facts(Protocol):
         """Say what is wrong or noteworthy in the workflow itself, whoever uses it."""
         raise NotImplementedError
 
-    def administrator(self, organization: str) -> str | None:
-        """Tell the e-mail address of the organization's first administrator."""
-        raise NotImplementedError
-
     def spec(self, address: Address) -> Spec | None:
         """Look up the spec of another resource of the same organization."""
         raise NotImplementedError
