@@ -1,0 +1,1 @@
+"""HTTP in: webhooks, events, the API, health. Not here: what runs because of them (`runtime`)."""
