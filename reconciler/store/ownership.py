@@ -187,25 +187,45 @@ class Ownership:
         self._run(f"ALTER TABLE {KEPT}.{name} SET SCHEMA reconciler")
         return True
 
-    def keep_columns(self, table: str, columns: Mapping[str, str]) -> None:
-        """Drop *columns* of a table, but put their values aside."""
-        if not self.shape(f'public."{table}"'):
+    def keep_columns(
+        self,
+        table: str,
+        columns: Mapping[str, str],
+        *,
+        aside: str | None = None,
+        key: Sequence[str] = ("id",),
+        schema: str = "public",
+    ) -> None:
+        """Drop *columns* of a table, but put their values aside, by *key*, as table *aside*."""
+        relation = f'{schema}."{table}"'
+        if not self.shape(relation):
             return  # the seed's own rollback was here
         self._run(f"CREATE SCHEMA IF NOT EXISTS {KEPT}")
-        names = ", ".join(f'"{name}"' for name in columns)
-        self._run(f'CREATE TABLE {KEPT}."{table}" AS SELECT id, {names} FROM "{table}"')
+        names = ", ".join(f'"{name}"' for name in (*key, *columns))
+        self._run(f'CREATE TABLE {KEPT}."{aside or table}" AS SELECT {names} FROM {relation}')
         drops = ", ".join(f'DROP COLUMN "{name}"' for name in columns)
-        self._run(f'ALTER TABLE "{table}" {drops}')
+        self._run(f"ALTER TABLE {relation} {drops}")
 
-    def add_columns(self, table: str, columns: Mapping[str, str]) -> None:
+    def add_columns(
+        self,
+        table: str,
+        columns: Mapping[str, str],
+        *,
+        aside: str | None = None,
+        key: Sequence[str] = ("id",),
+        schema: str = "public",
+    ) -> None:
         """Add *columns* (name -> definition) and the values that a downgrade put aside."""
+        relation = f'{schema}."{table}"'
+        kept = f'{KEPT}."{aside or table}"'
         adds = ", ".join(f'ADD COLUMN "{name}" {kind}' for name, kind in columns.items())
-        self._run(f'ALTER TABLE "{table}" {adds}')
-        if self._one("SELECT to_regclass(:relation)", relation=f'{KEPT}."{table}"') is None:
+        self._run(f"ALTER TABLE {relation} {adds}")
+        if self._one("SELECT to_regclass(:relation)", relation=kept) is None:
             return
         sets = ", ".join(f'"{name}" = k."{name}"' for name in columns)
-        self._run(f'UPDATE "{table}" AS t SET {sets} FROM {KEPT}."{table}" AS k WHERE k.id = t.id')
-        self._run(f'DROP TABLE {KEPT}."{table}"')
+        same = " AND ".join(f'k."{name}" = t."{name}"' for name in key)
+        self._run(f"UPDATE {relation} AS t SET {sets} FROM {kept} AS k WHERE {same}")
+        self._run(f"DROP TABLE {kept}")
 
     def drop_kept(self) -> None:
         """Drop what downgrades put aside."""

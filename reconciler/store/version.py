@@ -6,5 +6,5 @@ Alembic; a test holds the two together.
 
 from __future__ import annotations
 
-KNOWN = ("0001", "0002", "0003")
+KNOWN = ("0001", "0002", "0003", "0004")
 HEAD = KNOWN[-1]

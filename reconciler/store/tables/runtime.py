@@ -66,6 +66,7 @@ automation_runtime = Table(
     counter("rate_current"),
     counter("rate_previous"),
     made_at("updated_at"),
+    *optional("probe_execution_id"),
     CheckConstraint("breaker IN ('CLOSED', 'OPEN', 'HALF_OPEN')", name="breaker_check"),
     CheckConstraint("running >= 0", name="running_check"),
     CheckConstraint(_SETTINGS, name="settings_check"),
@@ -83,6 +84,10 @@ execution_attempts = Table(
     made_at("started_at"),
     Column("finished_at", MOMENT),
     *optional("outcome", "error"),
+    *optional("n8n_version_id"),
+    Column("milliseconds", Integer),
+    *optional("error_node"),
+    Column("adopted_at", MOMENT),
     PrimaryKeyConstraint("execution_id", "attempt"),
     CheckConstraint(
         "outcome IN ('SUCCESS', 'FAILED', 'TIMEOUT', 'CANCELLED', 'LOST')", name="outcome_check"

@@ -120,6 +120,10 @@ workflow_executions = Table(
     Column("cancelRequestedAt", UtcTimestamp),
     Column("timeoutSeconds", Integer),
     *optional("revision", "retryOf"),
+    *optional("cause", "method", "n8nVersionId"),
+    Column("outputTruncated", Boolean, nullable=False, server_default=text("false")),
+    *optional("errorNode"),
+    Column("queueDeadline", UtcTimestamp),
     _key("workflow_executions", "automationId", "automations.id", "CASCADE"),
     _key("workflow_executions", "orgId", "organization.id", "RESTRICT"),
     _key("workflow_executions", "triggerId", "workflow_triggers.id", "SET NULL"),
@@ -163,6 +167,13 @@ workflow_executions = Table(
         "workflow_executions_retryOf_idx",
         "retryOf",
         postgresql_where=text('"retryOf" IS NOT NULL'),
+    ),
+    Index("workflow_executions_orgId_createdAt_idx", "orgId", "createdAt", "id"),
+    Index("workflow_executions_automationId_createdAt_idx", "automationId", "createdAt", "id"),
+    Index(
+        "workflow_executions_queueDeadline_idx",
+        "queueDeadline",
+        postgresql_where=text("status = 'QUEUED' AND \"queueDeadline\" IS NOT NULL"),
     ),
 )
 

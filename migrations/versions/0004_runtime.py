@@ -1,0 +1,96 @@
+"""What the runtime needs: more columns on the tables that are there, and tables of its own.
+
+Each dict below may grow until this revision is released; a downgrade puts all
+of it aside with its values.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+from reconciler.store.ownership import Ownership
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+# The seed's tables: a column is nullable or has a default, so that its clients go on.
+COLUMNS = {
+    "workflow_executions": {
+        "cause": "TEXT",
+        "method": "TEXT",
+        "n8nVersionId": "TEXT",
+        "outputTruncated": "BOOLEAN NOT NULL DEFAULT false",
+        "errorNode": "TEXT",
+        "queueDeadline": "TIMESTAMP(3)",
+    },
+}
+
+INDEXES = {
+    "workflow_executions_orgId_createdAt_idx": (
+        'INDEX "{}" ON "workflow_executions"("orgId", "createdAt", "id")'
+    ),
+    "workflow_executions_automationId_createdAt_idx": (
+        'INDEX "{}" ON "workflow_executions"("automationId", "createdAt", "id")'
+    ),
+    "workflow_executions_queueDeadline_idx": (
+        'INDEX "{}" ON "workflow_executions"("queueDeadline") '
+        "WHERE status = 'QUEUED' AND \"queueDeadline\" IS NOT NULL"
+    ),
+}
+
+# Our tables of earlier revisions: table -> its key, the columns that are added.
+OUR_COLUMNS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "automation_runtime": (
+        ("automation_id",),
+        {"probe_execution_id": "text"},
+    ),
+    "execution_attempts": (
+        ("execution_id", "attempt"),
+        {
+            "n8n_version_id": "text",
+            "milliseconds": "integer",
+            "error_node": "text",
+            "adopted_at": "timestamptz",
+        },
+    ),
+}
+
+# Name -> the rest of CREATE, for indexes on our tables of earlier revisions.
+OUR_INDEXES: dict[str, str] = {}
+
+# Our new tables -> columns and constraints, and the indexes beside them (as in 0003).
+TABLES: dict[str, tuple[str, tuple[str, ...]]] = {}
+
+
+def upgrade() -> None:
+    ours = Ownership(op.get_bind())
+    for table, columns in COLUMNS.items():
+        ours.add_columns(table, columns, aside=f"{table}_{revision}")
+    for name, ddl in INDEXES.items():
+        ours.index(name, "CREATE " + ddl.format(name))
+    for table, (key, columns) in OUR_COLUMNS.items():
+        ours.add_columns(table, columns, aside=f"{table}_{revision}", key=key, schema="reconciler")
+    for ddl in OUR_INDEXES.values():
+        op.execute(f"CREATE {ddl}")
+    for name, (definition, indexes) in TABLES.items():
+        if ours.bring_back(name):
+            continue
+        op.execute(f"CREATE TABLE reconciler.{name} ({definition})")
+        for index in indexes:
+            op.execute(f"CREATE {index}")
+
+
+def downgrade() -> None:
+    ours = Ownership(op.get_bind())
+    ours.keep_relations([*TABLES])
+    for name in OUR_INDEXES:
+        op.execute(f'DROP INDEX reconciler."{name}"')
+    for table, (key, columns) in OUR_COLUMNS.items():
+        ours.keep_columns(table, columns, aside=f"{table}_{revision}", key=key, schema="reconciler")
+    for name in reversed(INDEXES):
+        ours.drop_index(name)
+        ours.forget("index", name)
+    for table, columns in COLUMNS.items():
+        ours.keep_columns(table, columns, aside=f"{table}_{revision}")
