@@ -25,7 +25,14 @@ COLUMNS = {
         "errorNode": "TEXT",
         "queueDeadline": "TIMESTAMP(3)",
     },
+    "workflow_triggers": {"scheduleError": "TEXT"},
 }
+
+UNSCHEDULED = (
+    "\"triggerType\" = 'SCHEDULE' AND \"scheduleDigest\" IS DISTINCT FROM "
+    "CASE WHEN \"isActive\" THEN COALESCE(timezone, 'UTC') || ' ' || "
+    "COALESCE(\"cronSchedule\", '') END"
+)
 
 INDEXES = {
     "workflow_executions_orgId_createdAt_idx": (
@@ -38,13 +45,22 @@ INDEXES = {
         'INDEX "{}" ON "workflow_executions"("queueDeadline") '
         "WHERE status = 'QUEUED' AND \"queueDeadline\" IS NOT NULL"
     ),
+    # Runs of a schedule that have not ended: what `overlap` looks at.
+    "workflow_executions_live_schedule_idx": (
+        'INDEX "{}" ON "workflow_executions"("triggerId") '
+        "WHERE status IN ('QUEUED', 'RUNNING') AND \"scheduledFor\" IS NOT NULL"
+    ),
+    # Schedules that the scheduler has not taken in as they are now; nearly always empty.
+    "workflow_triggers_unscheduled_idx": (
+        'INDEX "{}" ON "workflow_triggers"("id") WHERE ' + UNSCHEDULED
+    ),
 }
 
 # Our tables of earlier revisions: table -> its key, the columns that are added.
 OUR_COLUMNS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "automation_runtime": (
         ("automation_id",),
-        {"probe_execution_id": "text"},
+        {"probe_execution_id": "text", "paused": "boolean NOT NULL DEFAULT false"},
     ),
     "execution_attempts": (
         ("execution_id", "attempt"),
@@ -55,10 +71,28 @@ OUR_COLUMNS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
             "adopted_at": "timestamptz",
         },
     ),
+    "events": (
+        ("organization_id", "id"),
+        {
+            "due_at": "timestamptz NOT NULL DEFAULT clock_timestamp()",
+            "attempts": "integer NOT NULL DEFAULT 0",
+            "executions": "integer NOT NULL DEFAULT 0",
+            "error": "text",
+            "sent_by": "text",
+        },
+    ),
 }
 
 # Name -> the rest of CREATE, for indexes on our tables of earlier revisions.
-OUR_INDEXES: dict[str, str] = {}
+OUR_INDEXES: dict[str, str] = {
+    "events_due_idx": (
+        "INDEX events_due_idx ON reconciler.events (due_at) WHERE dispatched_at IS NULL"
+    ),
+    "events_organization_id_idx": (
+        "INDEX events_organization_id_idx ON reconciler.events "
+        "(organization_id, created_at DESC, id)"
+    ),
+}
 
 # Our new tables -> columns and constraints, and the indexes beside them (as in 0003).
 TABLES: dict[str, tuple[str, tuple[str, ...]]] = {}
