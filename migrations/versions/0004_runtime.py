@@ -58,6 +58,10 @@ INDEXES = {
 
 # Our tables of earlier revisions: table -> its key, the columns that are added.
 OUR_COLUMNS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "holds": (
+        ("id",),
+        {"pinned": "text", "rolled_back_from": "text"},
+    ),
     "automation_runtime": (
         ("automation_id",),
         {"probe_execution_id": "text", "paused": "boolean NOT NULL DEFAULT false"},
@@ -95,7 +99,26 @@ OUR_INDEXES: dict[str, str] = {
 }
 
 # Our new tables -> columns and constraints, and the indexes beside them (as in 0003).
-TABLES: dict[str, tuple[str, tuple[str, ...]]] = {}
+TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "sources": (
+        """
+        name text NOT NULL,
+        place text NOT NULL,
+        seen_revision text,
+        seen_at timestamptz,
+        problem text,
+        problem_at timestamptz,
+        good_revision text,
+        applied_revision text,
+        applied_at timestamptz,
+        rewritten_from text,
+        turned_at timestamptz,
+        asked_at timestamptz,
+        CONSTRAINT sources_pkey PRIMARY KEY (name)
+        """,
+        (),
+    ),
+}
 
 
 def upgrade() -> None:

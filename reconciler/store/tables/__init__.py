@@ -15,6 +15,7 @@ from reconciler.store.tables.inventory import (
     operation_steps,
     operations,
     resources,
+    sources,
 )
 from reconciler.store.tables.runtime import (
     automation_runtime,
@@ -50,6 +51,7 @@ __all__ = [
     "operations",
     "organization",
     "resources",
+    "sources",
     "users",
     "webhook_deliveries",
     "workflow_executions",

@@ -146,6 +146,7 @@ holds = Table(
     Column("until", MOMENT),
     Column("released_at", MOMENT),
     *optional("released_by"),
+    *optional("pinned", "rolled_back_from"),
     CheckConstraint(
         "held <@ ARRAY['heal', 'apply', 'fire'] AND cardinality(held) > 0", name="held_check"
     ),
@@ -157,5 +158,22 @@ holds = Table(
         "name",
         postgresql_where=text("released_at IS NULL"),
     ),
+    schema=OURS,
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("name", Text, primary_key=True),
+    required("place"),
+    *optional("seen_revision"),
+    Column("seen_at", MOMENT),
+    *optional("problem"),
+    Column("problem_at", MOMENT),
+    *optional("good_revision", "applied_revision"),
+    Column("applied_at", MOMENT),
+    *optional("rewritten_from"),
+    Column("turned_at", MOMENT),
+    Column("asked_at", MOMENT),
     schema=OURS,
 )
