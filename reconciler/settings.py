@@ -14,9 +14,9 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from reconciler.errors import ConfigError
 
@@ -46,8 +46,37 @@ ENVIRONMENT: Mapping[str, str] = {
     "public_url": "RECONCILER_PUBLIC_URL",
     "concurrency": "RECONCILER_CONCURRENCY",
     "n8n_timeout": "RECONCILER_N8N_TIMEOUT",
+    "roles": "RECONCILER_ROLES",
+    "host": "RECONCILER_HOST",
+    "port": "RECONCILER_PORT",
+    "worker_concurrency": "RECONCILER_WORKER_CONCURRENCY",
+    "queues": "RECONCILER_QUEUES",
+    "grace": "RECONCILER_GRACE",
+    "log_level": "RECONCILER_LOG_LEVEL",
+    "log_format": "RECONCILER_LOG_FORMAT",
+    "retention_days": "RECONCILER_RETENTION_DAYS",
+    "retention_per_automation": "RECONCILER_RETENTION_PER_AUTOMATION",
 }
 _SECRET = frozenset({"n8n_api_key", "encryption_key", "encryption_keys_old"})
+
+
+class Role(enum.StrEnum):
+    """What a daemon does; one daemon may do everything, or many may share it."""
+
+    API = "api"
+    SCHEDULER = "scheduler"
+    WORKER = "worker"
+    RECONCILER = "reconciler"
+
+
+def _words(value: Any) -> Any:
+    """Take "a,b" for a list of words, as the environment gives it."""
+    if isinstance(value, str):
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+    return value
+
+
+Words = BeforeValidator(_words)
 
 
 class Settings(BaseModel):
@@ -70,6 +99,30 @@ class Settings(BaseModel):
     )
     concurrency: int = Field(8, ge=1, le=64, description="Changes applied at the same time")
     n8n_timeout: float = Field(30.0, gt=0, le=600, description="Seconds one n8n call may take")
+    roles: Annotated[tuple[Role, ...], Words] = Field(
+        tuple(Role), min_length=1, description="What this daemon does, separated by commas"
+    )
+    host: str = Field("127.0.0.1", description="The address that the daemon listens on")
+    port: int = Field(8080, ge=0, le=65535, description="The daemon's port; 0 takes a free one")
+    worker_concurrency: int = Field(
+        10, ge=1, le=1000, description="Executions that one daemon runs at the same time"
+    )
+    queues: Annotated[tuple[str, ...], Words] = Field(
+        (), description="Run only what these started, such as webhook,api; all when empty"
+    )
+    grace: float = Field(30.0, ge=0, le=3600, description="Seconds to finish runs when stopping")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least important lines of the daemon's log"
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="auto: text on a terminal, JSON elsewhere"
+    )
+    retention_days: int = Field(
+        14, ge=0, le=3650, description="Days that ended executions are kept; 0 keeps them for ever"
+    )
+    retention_per_automation: int = Field(
+        10_000, ge=0, description="Ended executions kept of one automation; 0: no limit"
+    )
     stand_ins: bool = Field(False, description="Whether made-up secrets may be used, as in `up`")
     state: Path = Field(Path(STATE_FOLDER), description="Folder for local state and keys")
     sources: dict[str, Source] = Field(default_factory=dict, exclude=True)
