@@ -123,6 +123,21 @@ class Settings(BaseModel):
     retention_per_automation: int = Field(
         10_000, ge=0, description="Ended executions kept of one automation; 0: no limit"
     )
+    git_url: str | None = Field(None, description="Where the daemon takes specs from (https, ssh)")
+    git_branch: str = Field("main", description="The branch that the daemon follows")
+    git_path: str = Field("", description="The folder with the specs inside the repository")
+    git_token: SecretStr | None = Field(None, description="The password for git over https")
+    git_token_file: Path | None = Field(None, description="A file that holds the git token")
+    git_ssh_key_file: Path | None = Field(None, description="The private key for git over ssh")
+    git_insecure: bool = Field(False, description="Whether git may use file:// and http://")
+    push_secret: SecretStr | None = Field(None, description="What git servers sign pushes with")
+    push_secret_file: Path | None = Field(None, description="A file that holds the push secret")
+    poll_interval: float = Field(60.0, gt=0, description="Seconds between two looks at the specs")
+    drift_interval: float = Field(120.0, gt=0, description="Seconds between two looks at drift")
+    apply_commits: bool = Field(True, description="Whether the daemon applies new specs")
+    heal_drift: bool = Field(True, description="Whether the daemon undoes changes made elsewhere")
+    fire_triggers: bool = Field(True, description="Whether the daemon runs what is triggered")
+    prune: bool = Field(False, description="Whether the daemon removes what is not declared")
     stand_ins: bool = Field(False, description="Whether made-up secrets may be used, as in `up`")
     state: Path = Field(Path(STATE_FOLDER), description="Folder for local state and keys")
     sources: dict[str, Source] = Field(default_factory=dict, exclude=True)
@@ -167,7 +182,7 @@ _LAYERS = (Source.FLAG, Source.ENVIRONMENT, Source.FILE, Source.RUNNING)
 
 def _prefer_nearer_key(values: dict[str, Any], sources: dict[str, Source]) -> None:
     """A key and a key file may come from two layers: the nearer one wins."""
-    for name in ("n8n_api_key", "encryption_key"):
+    for name in _FILED:
         file = f"{name}_file"
         if name in values and file in values:
             nearer = min((name, file), key=lambda n: _LAYERS.index(sources[n]))
@@ -211,10 +226,8 @@ def _explain(error: ValidationError, sources: Mapping[str, Source]) -> ConfigErr
 
 def _read_key_files(settings: Settings, folder: Path) -> Settings:
     found: dict[str, Any] = {}
-    for name, file in (
-        ("n8n_api_key", settings.n8n_api_key_file),
-        ("encryption_key", settings.encryption_key_file),
-    ):
+    for name in _FILED:
+        file = getattr(settings, f"{name}_file")
         if file is None or getattr(settings, name) is not None:
             continue
         try:
