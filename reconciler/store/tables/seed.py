@@ -31,6 +31,12 @@ from reconciler.store.tables.labels import (
 from reconciler.store.types import UtcTimestamp
 
 _TRUE = text("true")
+# A schedule whose row is not (any more) what the scheduler took in.
+UNSCHEDULED = (
+    "\"triggerType\" = 'SCHEDULE' AND \"scheduleDigest\" IS DISTINCT FROM "
+    "CASE WHEN \"isActive\" THEN COALESCE(timezone, 'UTC') || ' ' || "
+    "COALESCE(\"cronSchedule\", '') END"
+)
 _UTC_NOW = text("(CURRENT_TIMESTAMP AT TIME ZONE 'UTC')")
 
 
@@ -175,6 +181,11 @@ workflow_executions = Table(
         "queueDeadline",
         postgresql_where=text("status = 'QUEUED' AND \"queueDeadline\" IS NOT NULL"),
     ),
+    Index(
+        "workflow_executions_live_schedule_idx",
+        "triggerId",
+        postgresql_where=text("status IN ('QUEUED', 'RUNNING') AND \"scheduledFor\" IS NOT NULL"),
+    ),
 )
 
 workflow_triggers = Table(
@@ -198,7 +209,7 @@ workflow_triggers = Table(
     *optional("scheduleDigest"),
     Column("nextFireAt", UtcTimestamp),
     Column("auth", JSONB),
-    *optional("authSecrets"),
+    *optional("authSecrets", "scheduleError"),
     _key("workflow_triggers", "automationId", "automations.id", "CASCADE"),
     _key("workflow_triggers", "orgId", "organization.id", "RESTRICT"),
     _inside_organization("workflow_triggers"),
@@ -221,6 +232,7 @@ workflow_triggers = Table(
         "triggerEvent",
         postgresql_where=text('"isActive"'),
     ),
+    Index("workflow_triggers_unscheduled_idx", "id", postgresql_where=text(UNSCHEDULED)),
     Index("workflow_triggers_automationId_name_key", "automationId", "name", unique=True),
 )
 
