@@ -56,8 +56,24 @@ ENVIRONMENT: Mapping[str, str] = {
     "log_format": "RECONCILER_LOG_FORMAT",
     "retention_days": "RECONCILER_RETENTION_DAYS",
     "retention_per_automation": "RECONCILER_RETENTION_PER_AUTOMATION",
+    "git_url": "RECONCILER_GIT_URL",
+    "git_branch": "RECONCILER_GIT_BRANCH",
+    "git_path": "RECONCILER_GIT_PATH",
+    "git_token": "RECONCILER_GIT_TOKEN",
+    "git_token_file": "RECONCILER_GIT_TOKEN_FILE",
+    "git_ssh_key_file": "RECONCILER_GIT_SSH_KEY_FILE",
+    "git_insecure": "RECONCILER_GIT_INSECURE",
+    "push_secret": "RECONCILER_PUSH_SECRET",
+    "push_secret_file": "RECONCILER_PUSH_SECRET_FILE",
+    "poll_interval": "RECONCILER_POLL_INTERVAL",
+    "drift_interval": "RECONCILER_DRIFT_INTERVAL",
+    "apply_commits": "RECONCILER_APPLY_COMMITS",
+    "heal_drift": "RECONCILER_HEAL_DRIFT",
+    "fire_triggers": "RECONCILER_FIRE_TRIGGERS",
+    "prune": "RECONCILER_PRUNE",
 }
-_SECRET = frozenset({"n8n_api_key", "encryption_key", "encryption_keys_old"})
+_FILED = ("n8n_api_key", "encryption_key", "git_token", "push_secret")  # or *_file names a file
+_SECRET = frozenset({*_FILED, "encryption_keys_old"})
 
 
 class Role(enum.StrEnum):
