@@ -30,7 +30,7 @@ COLUMNS = {
 
 UNSCHEDULED = (
     "\"triggerType\" = 'SCHEDULE' AND \"scheduleDigest\" IS DISTINCT FROM "
-    "CASE WHEN \"isActive\" THEN COALESCE(timezone, 'UTC') || ' ' || "
+    "CASE WHEN \"isActive\" THEN COALESCE(timezone, 'UTC') || chr(10) || "
     "COALESCE(\"cronSchedule\", '') END"
 )
 
@@ -89,6 +89,10 @@ OUR_COLUMNS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
 
 # Name -> the rest of CREATE, for indexes on our tables of earlier revisions.
 OUR_INDEXES: dict[str, str] = {
+    "automation_runtime_paused_idx": (
+        "INDEX automation_runtime_paused_idx ON reconciler.automation_runtime (automation_id) "
+        "WHERE paused"
+    ),
     "events_due_idx": (
         "INDEX events_due_idx ON reconciler.events (due_at) WHERE dispatched_at IS NULL"
     ),

@@ -34,7 +34,7 @@ _TRUE = text("true")
 # A schedule whose row is not (any more) what the scheduler took in.
 UNSCHEDULED = (
     "\"triggerType\" = 'SCHEDULE' AND \"scheduleDigest\" IS DISTINCT FROM "
-    "CASE WHEN \"isActive\" THEN COALESCE(timezone, 'UTC') || ' ' || "
+    "CASE WHEN \"isActive\" THEN COALESCE(timezone, 'UTC') || chr(10) || "
     "COALESCE(\"cronSchedule\", '') END"
 )
 _UTC_NOW = text("(CURRENT_TIMESTAMP AT TIME ZONE 'UTC')")
