@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+from reconciler.access import Role
 from reconciler.diagnostics import Severity
 from reconciler.kinds.automation import AutomationSpec, Entry
 from reconciler.kinds.kind import Facts
-from reconciler.kinds.organization import OrganizationSpec, Role
+from reconciler.kinds.organization import OrganizationSpec
 from reconciler.kinds.template import TemplateSpec
 from reconciler.kinds.trigger import TriggerFields, TriggerSpec
 from reconciler.resource.address import Address

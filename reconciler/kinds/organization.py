@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from reconciler.access import Role
 from reconciler.diagnostics import Problem
 from reconciler.spec.model import Email, Lifecycle, Part, Spec, Text, Title
-
-
-class Role(enum.StrEnum):
-    """What a member may do."""
-
-    ADMIN = "ADMIN"
-    OPERATOR = "OPERATOR"
-    CLIENT = "CLIENT"
 
 
 class Member(Part):
