@@ -104,6 +104,18 @@ OUR_INDEXES: dict[str, str] = {
 
 # Our new tables -> columns and constraints, and the indexes beside them (as in 0003).
 TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
+    # A row of its own: a call that is counted does not wait for a run that is claimed.
+    "webhook_rates": (
+        """
+        automation_id text NOT NULL
+            REFERENCES public.automations (id) ON DELETE CASCADE ON UPDATE CASCADE,
+        slot bigint NOT NULL DEFAULT 0,
+        slot_seconds double precision NOT NULL DEFAULT 1,
+        counts integer[] NOT NULL DEFAULT '{}',
+        CONSTRAINT webhook_rates_pkey PRIMARY KEY (automation_id)
+        """,
+        (),
+    ),
     "sources": (
         """
         name text NOT NULL,

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -19,7 +20,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import INET
+from sqlalchemy.dialects.postgresql import ARRAY, INET
 
 from reconciler.store.tables.base import (
     MOMENT,
@@ -119,6 +120,16 @@ webhook_deliveries = Table(
     ),
     Index("webhook_deliveries_automation_id_idx", "automation_id", text("received_at DESC")),
     Index("webhook_deliveries_organization_id_idx", "organization_id", text("received_at DESC")),
+    schema=OURS,
+)
+
+webhook_rates = Table(
+    "webhook_rates",
+    metadata,
+    _following("automation_id", "automations.id", primary_key=True),
+    Column("slot", BigInteger, nullable=False, server_default=text("0")),
+    Column("slot_seconds", Double, nullable=False, server_default=text("1")),
+    Column("counts", ARRAY(Integer), nullable=False, server_default=text("'{}'")),
     schema=OURS,
 )
 
