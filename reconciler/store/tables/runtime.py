@@ -149,6 +149,11 @@ events = Table(
     CheckConstraint("type <> ''", name="type_check"),
     Index("events_open_idx", "created_at", postgresql_where=text("dispatched_at IS NULL")),
     Index("events_due_idx", "due_at", postgresql_where=text("dispatched_at IS NULL")),
+    Index(
+        "events_dispatched_idx",
+        "dispatched_at",
+        postgresql_where=text("dispatched_at IS NOT NULL"),
+    ),
     Index("events_organization_id_idx", "organization_id", text("created_at DESC"), "id"),
     schema=OURS,
 )
