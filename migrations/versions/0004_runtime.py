@@ -93,6 +93,10 @@ OUR_INDEXES: dict[str, str] = {
         "INDEX automation_runtime_paused_idx ON reconciler.automation_runtime (automation_id) "
         "WHERE paused"
     ),
+    "events_dispatched_at_idx": (
+        "INDEX events_dispatched_at_idx ON reconciler.events (dispatched_at) "
+        "WHERE dispatched_at IS NOT NULL"
+    ),
     "events_due_idx": (
         "INDEX events_due_idx ON reconciler.events (due_at) WHERE dispatched_at IS NULL"
     ),

@@ -150,6 +150,11 @@ events = Table(
     Index("events_open_idx", "created_at", postgresql_where=text("dispatched_at IS NULL")),
     Index("events_due_idx", "due_at", postgresql_where=text("dispatched_at IS NULL")),
     Index(
+        "events_dispatched_at_idx",
+        "dispatched_at",
+        postgresql_where=text("dispatched_at IS NOT NULL"),
+    ),
+    Index(
         "events_dispatched_idx",
         "dispatched_at",
         postgresql_where=text("dispatched_at IS NOT NULL"),
