@@ -1,0 +1,373 @@
+"""The worker: claims executions, has each of them run, and writes how it ended.
+
+Its runner is exchangeable; it knows neither n8n nor SQL. An execution occupies one of the
+worker's places from its claim until its end is written, so that nothing piles up while
+PostgreSQL is away. Not here: leases, batches of ends, and how a run is followed (the files
+beside this one).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Collection, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol
+
+from reconciler import metrics
+from reconciler.errors import DatabaseLost
+from reconciler.log import bound, get_logger
+from reconciler.runtime.completer import Completer, Written
+from reconciler.runtime.hold import Hold, Runner
+from reconciler.runtime.lease import PASSING, LeaseKeeper, Leases
+from reconciler.runtime.outcome import broken
+from reconciler.trigger.execution import Cause, Claimed, Ended, Status
+
+_LOG = get_logger("worker")
+_SPREAD: Final = 0.003  # seconds; workers that hear the same call don't come all at once
+_LAST_WORDS: Final = 5.0  # seconds that PostgreSQL has to take what is left at the end
+
+
+class Executions(Leases, Protocol):
+    """The part of `reconciler.store.executions` that a worker needs."""
+
+    async def claim(
+        self, worker: str, count: int, *, lease: float, causes: Collection[Cause] | None = None
+    ) -> list[Claimed]:
+        """Make up to *count* rows ours."""
+        raise NotImplementedError
+
+    async def note_started(self, worker: str, started: Sequence[tuple[str, int, str]]) -> None:
+        """Store n8n's execution ids."""
+        raise NotImplementedError
+
+    async def complete(self, worker: str, ended: Sequence[Ended]) -> set[tuple[str, int]]:
+        """Write ends; tell which were really written."""
+        raise NotImplementedError
+
+    async def next_due(self) -> float | None:
+        """Tell in how many seconds something is due."""
+        raise NotImplementedError
+
+
+class Ear(Protocol):
+    """What hears that there is something to do; `reconciler.store.notify` has the real one."""
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait for a call; False: there was none."""
+        raise NotImplementedError
+
+
+class Gate(Protocol):
+    """What says whether runs can be started at all."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether they can (a closed breaker lets things through)."""
+        raise NotImplementedError
+
+    async def wait_closed(self) -> None:
+        """Wait until they can."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How much at a time, and how often; times in seconds."""
+
+    concurrency: int = 10
+    batch: int = 10  # rows in one claim
+    lease: float = 30.0
+    heartbeat: float = 10.0
+    rescue: float = 5.0
+    poll: float = 1.0
+    gather: float = 0.003  # how long ends wait for others to be written with
+    grace: float = 30.0  # how long runs may go on after being told to stop
+    causes: frozenset[Cause] | None = None  # None: all
+
+
+class Worker:
+    """A service that runs executions; *id_* is its own, no other process may have it."""
+
+    name: Final = "worker"
+
+    def __init__(
+        self,
+        id_: str,
+        executions: Executions,
+        runner: Runner,
+        *,
+        pace: Pace | None = None,
+        gate: Gate | None = None,
+        ear: Ear | None = None,
+    ) -> None:
+        """Without a *gate* it always claims; without an *ear* it only polls."""
+        self._id = id_
+        self._executions = executions
+        self._runner = runner
+        self._pace = pace or Pace()
+        self._gate = gate
+        self._ear = ear
+        self._begin_life()
+
+    def _begin_life(self) -> None:
+        """Forget everything: after a crash the supervisor calls `run` again."""
+        pace = self._pace
+        self._holds: dict[str, Hold] = {}
+        self._wake = asyncio.Event()
+        self._noted: list[tuple[str, int, str]] = []
+        self._some_noted = asyncio.Event()
+        self._completer = Completer(
+            partial(self._executions.complete, self._id), self._told, gather=pace.gather
+        )
+        self._keeper = LeaseKeeper(
+            leases=self._executions,
+            worker=self._id,
+            holds=self._holds,
+            adopt=self._start,
+            lose=self._lose,
+            lease=pace.lease,
+            heartbeat=pace.heartbeat,
+            rescue=pace.rescue,
+        )
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until *stopping* is set; then finish what runs, or hand it back after the grace."""
+        self._begin_life()
+        try:
+            async with asyncio.TaskGroup() as group:
+                services = [group.create_task(one) for one in self._services(stopping)]
+                await self._claim_until(stopping)
+                await self._wind_down()
+                for service in services:
+                    service.cancel()
+        finally:
+            for hold in self._holds.values():
+                if hold.task is not None:
+                    hold.task.cancel()
+            metrics.RUNNING.set(0)
+
+    def _services(self, stopping: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+        services = [self._completer.run(), self._keeper.run(), self._note(), self._stir(stopping)]
+        if self._ear is not None:
+            services.append(self._listen(self._ear))
+        return services
+
+    # Waking up.
+
+    async def _stir(self, stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        self._wake.set()
+
+    async def _listen(self, ear: Ear) -> None:
+        while True:
+            if await ear.wait(60.0):
+                await asyncio.sleep(random.uniform(0, _SPREAD))
+                self._wake.set()
+                self._keeper.poke()
+
+    # Claiming.
+
+    async def _claim_until(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            self._wake.clear()
+            if self._gate is not None and not self._gate.closed:
+                await self._wait(self._gate.wait_closed(), stopping)
+                continue
+            asked = min(self._free(), self._pace.batch)
+            try:
+                got = await self._claim(asked) if asked > 0 else 0
+                pause = self._pace.poll if got or not asked else await self._idle_for()
+            except PASSING as error:
+                _LOG.warning("claim_waits", reason=str(error))
+                got, pause = 0, self._pace.poll
+            if got == 0 or got < asked or self._free() <= 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
+
+    async def _wait(self, for_what: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
+        tasks = [asyncio.ensure_future(for_what), asyncio.ensure_future(stopping.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _free(self) -> int:
+        own = sum(not hold.claimed.adopted for hold in self._holds.values())
+        return self._pace.concurrency - own
+
+    async def _claim(self, count: int) -> int:
+        async with self._keeper.claiming:
+            sent = asyncio.get_running_loop().time()
+            try:
+                with metrics.CLAIM.time():
+                    rows = await self._executions.claim(
+                        self._id, count, lease=self._pace.lease, causes=self._pace.causes
+                    )
+            except DatabaseLost:
+                self._keeper.doubt("claim")
+                raise
+            for row in rows:
+                self._start(row, sent)
+        return len(rows)
+
+    async def _idle_for(self) -> float:
+        """Tell how long to sleep when there was nothing: not beyond the next row that gets due."""
+        due = await self._executions.next_due()
+        # What is due and was not given to us waits for a limit or a breaker, not for the time.
+        return min(self._pace.poll, due) if due is not None and due > 0 else self._pace.poll
+
+    # Running.
+
+    def _start(self, claimed: Claimed, sent: float) -> None:
+        hold = Hold(
+            claimed=claimed,
+            since=sent,
+            until=sent + self._pace.lease,
+            tell=self._take_note,
+            n8n_execution_id=claimed.n8n_execution_id,
+            started=claimed.adopted,
+        )
+        if claimed.cancel_requested:
+            hold.cancelled.set()
+        self._holds[claimed.id] = hold
+        metrics.RUNNING.set(len(self._holds))
+        hold.task = asyncio.create_task(self._run(hold))
+        hold.task.add_done_callback(partial(self._over, hold))
+
+    async def _run(self, hold: Hold) -> Ended:
+        claimed = hold.claimed
+        with bound(
+            execution=claimed.id, revision=claimed.revision, organization=claimed.organization
+        ):
+            return await self._runner.run(hold)
+
+    def _over(self, hold: Hold, task: asyncio.Task[Ended]) -> None:
+        if task.cancelled() or self._holds.get(hold.claimed.id) is not hold:
+            return  # lost, or about to be handed back
+        error = task.exception()
+        if error is not None:
+            _LOG.error("runner_failed", execution=hold.claimed.id, exc_info=error)
+        self._completer.add(task.result() if error is None else self._broken(hold, error))
+
+    def _broken(self, hold: Hold, error: BaseException) -> Ended:
+        return broken(hold, asyncio.get_running_loop().time(), error)
+
+    def _lose(self, hold: Hold) -> None:
+        """Drop an execution that belongs to another worker by now."""
+        _LOG.warning("lease_lost", execution=hold.claimed.id)
+        self._forget(hold)
+        if hold.task is not None:
+            hold.task.cancel()
+        self._wake.set()
+
+    def _forget(self, hold: Hold) -> None:
+        if self._holds.get(hold.claimed.id) is hold:
+            del self._holds[hold.claimed.id]
+            metrics.RUNNING.set(len(self._holds))
+
+    # Writing.
+
+    def _take_note(self, hold: Hold, n8n_execution_id: str) -> None:
+        self._noted.append((hold.claimed.id, hold.claimed.attempt, n8n_execution_id))
+        self._some_noted.set()
+
+    async def _note(self) -> None:
+        """Store n8n's ids until cancelled; several that come together in one statement."""
+        while True:
+            await self._some_noted.wait()
+            await asyncio.sleep(self._pace.gather)
+            batch, self._noted = self._noted, []
+            self._some_noted.clear()
+            # What is over by now was written together with its end.
+            batch = [one for one in batch if one[0] in self._holds]
+            if batch:
+                # Without its id a run is found by what was posted: slower, never wrong.
+                with suppress(*PASSING):
+                    await self._executions.note_started(self._id, batch)
+
+    def _told(self, written: Sequence[Written]) -> None:
+        now = asyncio.get_running_loop().time()
+        for one in written:
+            ended = one.ended
+            hold = self._holds.get(ended.id)
+            if hold is not None and hold.claimed.attempt == ended.attempt:
+                _count(hold, one, now)
+                self._forget(hold)
+        self._wake.set()
+
+    # Stopping.
+
+    async def _wind_down(self) -> None:
+        """Let runs finish within the grace, then hand back what still runs."""
+        loop = asyncio.get_running_loop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.grace):
+                while tasks := self._unfinished():
+                    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        left = [hold for hold in self._holds.values() if hold.task and not hold.task.done()]
+        for hold in left:
+            assert hold.task is not None
+            hold.task.cancel()
+        deadline = loop.time() + _LAST_WORDS
+        with suppress(TimeoutError, *PASSING):
+            async with asyncio.timeout_at(deadline):
+                await self._completer.drained()
+                await self._hand_back(left)
+
+    def _unfinished(self) -> list[asyncio.Task[Ended]]:
+        tasks = [hold.task for hold in self._holds.values() if hold.task is not None]
+        return [task for task in tasks if not task.done()]
+
+    async def _hand_back(self, left: Sequence[Hold]) -> None:
+        known = [
+            (hold.claimed.id, hold.claimed.attempt, n8n)
+            for hold in left
+            if (n8n := hold.n8n_execution_id) is not None
+        ]
+        if known:
+            await self._executions.note_started(self._id, known)
+        started = [hold.claimed.id for hold in left if hold.started]
+        if started:
+            await self._executions.release(self._id, started)
+        idle = [hold.claimed.id for hold in left if not hold.started]
+        if idle:
+            await self._executions.requeue(self._id, idle)
+        for hold in left:
+            self._forget(hold)
+        if left:
+            _LOG.info("handed_back", running=len(started), waiting=len(idle))
+
+
+def _count(hold: Hold, written: Written, now: float) -> None:
+    """Tell the metrics and the log how an attempt ended."""
+    ended, claimed = written.ended, hold.claimed
+    if not written.real:
+        metrics.LEASES_LOST.inc()
+        _LOG.warning("end_refused", execution=claimed.id, attempt=claimed.attempt)
+        return
+    if ended.status is Status.QUEUED:
+        metrics.RETRIED.inc()
+    else:
+        metrics.ENDED.labels(ended.status).inc()
+    outcome = ended.outcome or ended.status
+    metrics.RUN.labels(outcome).observe(now - hold.began)
+    if claimed.adopted:
+        metrics.RESCUED.labels(outcome).inc()
+    _LOG.info(
+        "execution_ended",
+        execution=claimed.id,
+        revision=claimed.revision,
+        organization=claimed.organization,
+        automation=claimed.automation,
+        attempt=claimed.attempt,
+        status=str(ended.status),
+        outcome=str(outcome),
+        n8n_execution=ended.n8n_execution_id,
+        milliseconds=ended.milliseconds,
+        reason=ended.error_message,
+    )
