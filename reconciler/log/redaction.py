@@ -50,24 +50,47 @@ class Redactor:
     """Knows the live secrets of this process and takes them, and what looks like one, out."""
 
     def __init__(self) -> None:
-        self._secrets: set[str] = set()
-        self._known: re.Pattern[str] | None = None
+        self._fresh: set[str] = set()
+        self._known: set[str] = set()
+        # The first characters of a secret -> its spellings, longest first: looking through a
+        # text takes as long for ten thousand secrets as for one.
+        self._heads: dict[str, list[str]] = {}
 
     def register(self, secrets: Iterable[str]) -> None:
         """Remember *secrets*; those of fewer than 6 characters can't be told from text."""
-        fresh = {form for secret in secrets for form in _spellings(secret)} - self._secrets
-        if fresh:
-            self._secrets |= fresh
-            self._known = None
+        self._fresh.update(secret for secret in secrets if secret not in self._known)
 
     def text(self, text: str) -> str:
         """Give *text* without secrets."""
-        if self._secrets:
-            if self._known is None:
-                longest_first = sorted(self._secrets, key=len, reverse=True)
-                self._known = re.compile("|".join(map(re.escape, longest_first)))
-            text = self._known.sub(HIDDEN, text)
+        if self._fresh:
+            self._learn()
+        if self._heads:
+            text = self._without_known(text)
         return _IN_CONTEXT.sub(_kept, _FORMS.sub(HIDDEN, text))
+
+    def _learn(self) -> None:
+        while self._fresh:
+            secret = self._fresh.pop()
+            self._known.add(secret)
+            for spelling in _spellings(secret):
+                found = self._heads.setdefault(spelling[:SHORTEST], [])
+                if spelling not in found:
+                    found.append(spelling)
+                    found.sort(key=len, reverse=True)
+
+    def _without_known(self, text: str) -> str:
+        parts: list[str] = []
+        kept = at = 0
+        while at <= len(text) - SHORTEST:
+            for spelling in self._heads.get(text[at : at + SHORTEST], ()):
+                if text.startswith(spelling, at):
+                    parts += (text[kept:at], HIDDEN)
+                    at += len(spelling)
+                    kept = at
+                    break
+            else:
+                at += 1
+        return "".join((*parts, text[kept:])) if parts else text
 
     def value(self, value: Any, *, depth: int = 0) -> Any:
         """Give *value*, made of plain data, without secrets; other objects become text."""

@@ -1,13 +1,16 @@
 """A value that must not be shown.
 
 Not a vault: the value lies in memory in clear. The type only makes sure that it
-never gets into a log, a message, a pickle or a debugger's repr by accident.
+never gets into a log, a message, a pickle or a debugger's repr by accident; the redaction
+point knows every one that was made.
 """
 
 from __future__ import annotations
 
 import hmac
 from typing import NoReturn
+
+from reconciler.log import REDACTOR
 
 
 class Secret:
@@ -17,6 +20,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
+        REDACTOR.register((value,))
 
     def reveal(self) -> str:
         """Give the text; call it in the last line before the request that needs it."""

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ import structlog
 
 from reconciler import log
 from reconciler.log import Redactor, bound, configure, get_logger
+from reconciler.vault.secret import Secret
 
 CANARY = "canary-7f3a'\"\n/9e+x"
 FORMS = [
@@ -175,6 +177,26 @@ def test_a_secret_is_found_where_it_stands(text: str, expected: str) -> None:
 )
 def test_a_field_with_the_name_of_a_secret_is_hidden(name: str) -> None:
     assert Redactor().value({"a": {name: "x"}}) == {"a": {name: "***"}}
+
+
+def test_every_secret_that_was_made_is_known() -> None:
+    Secret("canary-made-in-the-vault")
+
+    assert log.REDACTOR.text("x canary-made-in-the-vault y") == "x *** y"
+
+
+def test_ten_thousand_secrets_cost_no_more_than_one() -> None:
+    redactor = Redactor()
+    redactor.register(f"secret number {n}" for n in range(10_000))
+    text = "no news today, " * 1000 + "secret number 77"
+
+    began = time.perf_counter()
+    assert redactor.text(text).endswith("***")
+    first = time.perf_counter() - began
+    began = time.perf_counter()
+    redactor.text(text)
+
+    assert time.perf_counter() - began < 0.1 + first
 
 
 def test_deep_and_odd_values_end() -> None:
