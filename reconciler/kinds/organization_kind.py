@@ -15,8 +15,7 @@ from reconciler.kinds.organization import OrganizationSpec
 from reconciler.plan.traits import Traits
 from reconciler.resource.address import Address
 from reconciler.resource.payload import Object, Payload, Ref, Side
-
-ENTRY_HEADER = "X-Reconciler-Entry"
+from reconciler.workflow.entry import ENTRY_HEADER
 
 
 class OrganizationKind(_credentials.CredentialOwner[OrganizationSpec]):

@@ -119,7 +119,7 @@ def _failure(call: Call, answer: Answer, now: datetime) -> ReconcilerError:
                 status=status,
                 detail=detail,
                 hint="n8n is busy" if status == _TOO_MANY else "look into n8n's log",
-                retry_after=_retry_after(answer, now),
+                retry_after=retry_after(answer, now),
                 outcome_unknown=not call.reads and status not in _TEMPORARY,
             )
     return N8nInvalid(refused, status=status, detail=detail)
@@ -178,7 +178,7 @@ def _from_page(text: str) -> str:
     return " ".join(html.unescape(plain).split())
 
 
-def _retry_after(answer: Answer, now: datetime) -> float | None:
+def retry_after(answer: Answer, now: datetime) -> float | None:
     """How many seconds n8n asks us to wait: a number or a date, as HTTP has it."""
     text = answer.headers.get("retry-after")
     if text is None:

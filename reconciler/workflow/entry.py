@@ -18,6 +18,7 @@ from reconciler.workflow.graph import downstream
 from reconciler.workflow.normal import nodes_of
 
 ENTRY_NAME = "reconciler entry"
+ENTRY_HEADER = "X-Reconciler-Entry"  # bears the organization's entry secret
 
 _WEBHOOK = "n8n-nodes-base.webhook"
 _SPLIT_OUT = "n8n-nodes-base.splitOut"

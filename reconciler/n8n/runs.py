@@ -1,0 +1,190 @@
+"""Runs in n8n: start one through its managed entry, find it, look at many, stop one.
+
+n8n lists executions newest first, the running ones only when asked for by status; a row's data
+(what every node gave) comes along on request. Not here: following runs to their end with few
+calls (`reconciler.n8n.follow`), what a row means (`reconciler.n8n.outcome`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Collection, Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+import httpx
+
+from reconciler.clock import Clock, SystemClock
+from reconciler.errors import N8nConflict, N8nNotFound, N8nUnavailable, ReconcilerError
+from reconciler.n8n.client import Limits, N8n
+from reconciler.n8n.entry import Entry, NotStarted, Reply, Started, StartUnknown
+from reconciler.n8n.location import locate
+from reconciler.n8n.outcome import OUTPUT_LIMIT, Run, RunState, read_run
+from reconciler.resource.api import Query
+from reconciler.resource.payload import Object
+
+__all__ = ["NotStarted", "Reply", "Run", "RunState", "Runs", "StartUnknown", "Started"]
+
+PAGE: Final = 250  # n8n gives no more rows at once
+TOO_LARGE: Final = 32 * 1024 * 1024  # bytes of a run's data that are not read any more
+_AT_ONCE: Final = 4  # runs fetched one by one; n8n is one thread, more gains nothing
+_CLOCKS: Final = timedelta(minutes=5)  # how far n8n's clock may be off when we search by time
+
+
+class Runs:
+    """n8n's executions, through its API and its webhooks; close it with `aclose`."""
+
+    def __init__(
+        self,
+        api: N8n,
+        *,
+        output_limit: int = OUTPUT_LIMIT,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._api = api
+        self._output_limit = output_limit
+        self._clock = clock or SystemClock()
+        entry_limits = limits or Limits(concurrency=50)
+        self._entry = Entry(locate(api.url), entry_limits, transport)
+
+    async def aclose(self) -> None:
+        """Close the connections to the entries; the API's client stays open."""
+        await self._entry.aclose()
+
+    async def start(
+        self, automation_id: str, secret: str, body: Object, *, seconds: float
+    ) -> Started:
+        """Start a run through the entry; waits up to *seconds* for the answer.
+
+        Raises NotStarted when for certain nothing ran, StartUnknown when that has to be looked up
+        (and for whatever a Respond to Webhook node answers).
+        """
+        return await self._entry.post(automation_id, secret, body, seconds, self._clock.now())
+
+    async def find(self, workflow_id: str, correlation: str, since: datetime) -> Run | None:
+        """Find the run that was started with *correlation*, not much before *since*.
+
+        None: n8n has none. A run that a person started again in n8n's editor is not it.
+        """
+        after = since - _CLOCKS
+        for status in ("running", None):
+            async for row in self.listed(
+                workflowId=workflow_id, startedAfter=_iso(after), data=True, status=status
+            ):
+                run = self.read(row)
+                if run.correlation == correlation and run.mode != "retry":
+                    return run
+        return None
+
+    async def look(self, ids: Collection[str]) -> dict[str, Run]:
+        """Look at runs by their ids, each with output or error; those n8n doesn't know are left out."""
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(id_: str) -> Run | None:
+            async with gate:
+                return await self.get(id_)
+
+        found = await asyncio.gather(*(one(id_) for id_ in ids))
+        return {run.id: run for run in found if run is not None}
+
+    async def get(self, id_: str, size: int | None = None) -> Run | None:
+        """Read one run with its data, or without if that is huge; None: n8n doesn't know it.
+
+        *size* is what a listing said of its data, if there was one.
+        """
+        try:
+            if size is None:
+                size = self.read(await self._api.get(f"/executions/{id_}")).size
+            row = await self._api.get(f"/executions/{id_}", includeData=size <= TOO_LARGE)
+        except N8nNotFound:
+            return None
+        if size > TOO_LARGE:
+            row["dataTooLargeToDisplay"] = True
+        return self.read(row)
+
+    async def stop(self, execution_id: str) -> bool:
+        """Stop a run, or find that it has ended; False: n8n doesn't know it."""
+        try:
+            await self._api.post(f"/executions/{execution_id}/stop", idempotent=True)
+        except N8nNotFound:
+            return False
+        except N8nConflict:
+            return True
+        return True
+
+    async def reachable(self) -> bool:
+        """Tell whether n8n answers and takes our key; cheap."""
+        try:
+            await self._api.get("/executions", limit=1)
+        except ReconcilerError:
+            return False
+        return True
+
+    async def newest(self) -> int:
+        """Give the highest execution id there is, 0 if there is none."""
+        highest = 0
+        for status in ("running", None):
+            rows, _ = await self._page(status=status, limit=1)
+            highest = max([highest, *(number(row) for row in rows)])
+        return highest
+
+    async def listed(
+        self,
+        *,
+        after: int = 0,
+        limit: int = PAGE,
+        data: bool = False,
+        **query: Query | None,
+    ) -> AsyncIterator[Object]:
+        """Yield the rows of a listing with an id above *after*, newest first, page by page."""
+        below: int | None = None
+        while True:
+            rows, more = await self._page(limit=limit, below=below, includeData=data, **query)
+            for row in rows:
+                if number(row) <= after:
+                    return
+                yield row
+            if not more or not rows:
+                return
+            below = min(number(row) for row in rows)
+
+    def read(self, row: Object) -> Run:
+        """Read a row of n8n's."""
+        return read_run(row, self._output_limit)
+
+    async def _page(
+        self, *, limit: int, below: int | None = None, **query: Query | None
+    ) -> tuple[list[Object], bool]:
+        asked = {key: value for key, value in query.items() if value not in (None, False)}
+        if below is not None:
+            asked["cursor"] = _cursor(below, limit)
+        answer = await self._api.get("/executions", limit=limit, **_known(asked.items()))
+        data = answer.get("data")
+        if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
+            raise N8nUnavailable("n8n answered a listing with something else", status=200)
+        return [row for row in data if isinstance(row, dict)], answer.get("nextCursor") is not None
+
+
+def number(row: Object) -> int:
+    """Give an execution's id as the number it is: later runs have higher ones."""
+    text = str(row.get("id"))
+    if not text.isdecimal():
+        raise N8nUnavailable(f"n8n names an execution {text[:50]!r}, not with a number", status=200)
+    return int(text)
+
+
+def _known(items: Iterable[tuple[str, Query | None]]) -> dict[str, Query]:
+    return {key: value for key, value in items if value is not None}
+
+
+def _cursor(below: int, limit: int) -> str:
+    text = json.dumps({"lastId": str(below), "limit": limit})
+    return base64.b64encode(text.encode()).decode()
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

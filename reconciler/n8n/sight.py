@@ -1,0 +1,261 @@
+"""What we know of the runs in flight, and the next question to n8n that tells most.
+
+Not here: starting runs and waiting for them (`reconciler.n8n.follow`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from reconciler.n8n.outcome import Run, RunState, gone
+from reconciler.n8n.runs import TOO_LARGE, Runs, number
+from reconciler.resource.payload import Object
+
+_REMEMBERED = 20_000  # ids of executions that are none of ours
+_LARGE_ROW = 64 * 1024  # mean bytes of a row from where rows are read one by one
+_FEW_OURS = 0.25  # share of rows that are ours below which they are read one by one
+_MEMORY = 0.8  # of the mean size and share, from one listing to the next
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How often we ask, and how long we wait before we believe that nothing is there; seconds."""
+
+    shortest: float = 0.015
+    longest: float = 0.25  # while there are runs that began just now
+    young: float = 0.5  # a run's age from where we look for it among the running ones
+    slow: float = 0.5  # between two looks at the running ones, growing with their age
+    slowest: float = 2.0
+    away: float = 1.0  # between two tries while n8n is away
+    answer: float = 5.0  # for the answer of a run that has ended
+    sure: float = 1.0  # n8n said that it began, and shows no such run: it keeps none
+    unseen: float = 8.0  # n8n did not say whether it began, and shows no such run
+    unsure: tuple[float, ...] = (
+        0.5,
+        1.0,
+        2.0,
+    )  # between tries to find a run whose id we don't know
+
+
+class Watch:
+    """One run that is waited for; *ended* gives None when n8n has no such run."""
+
+    __slots__ = (
+        "_known",
+        "after",
+        "born",
+        "correlation",
+        "ended",
+        "execution_id",
+        "settled",
+        "sure",
+        "waiting",
+        "workflow_id",
+    )
+
+    def __init__(
+        self, workflow_id: str, correlation: str, after: int, known: Callable[[str], None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.workflow_id = workflow_id
+        self.correlation = correlation
+        self.after = after  # its id is higher than this
+        self.born = loop.time()
+        self.ended: asyncio.Future[Run | None] = loop.create_future()
+        self.execution_id: str | None = None
+        self.settled: float | None = None  # when we learned what became of the call
+        self.sure = False  # n8n said that the run began
+        self.waiting = False
+        self._known = known
+
+    def learn(self, execution_id: str) -> None:
+        """Note the run's id in n8n."""
+        if self.execution_id is None:
+            self.execution_id = execution_id
+            self._known(execution_id)
+
+    def settle(self, *, sure: bool = True) -> None:
+        """Note that the call was answered, or broke."""
+        self.settled = asyncio.get_running_loop().time()
+        self.sure = sure
+
+    def end(self, run: Run | None) -> None:
+        """Note what became of it."""
+        if not self.ended.done():
+            self.ended.set_result(run)
+
+
+class Sight:
+    """All watches, and the turns that look for them."""
+
+    def __init__(self, runs: Runs, pace: Pace) -> None:
+        self._runs = runs
+        self._pace = pace
+        self._watches: dict[str, Watch] = {}
+        self._newest: int | None = None
+        self._foreign: OrderedDict[int, None] = OrderedDict()
+        self._unread: set[str] = set()  # workflows with runs that are too large to look into
+        self._mean_size = 0.0
+        self._share = 1.0
+        self._wait = pace.longest / 4
+        self._next_slow = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether we know where the new executions begin."""
+        return self._newest is not None
+
+    @property
+    def watches(self) -> list[Watch]:
+        """The runs that are waited for and have not ended."""
+        return [watch for watch in self._watches.values() if not watch.ended.done()]
+
+    @property
+    def hurry(self) -> bool:
+        """Whether some began just now: then we look soon anyway, and need not be woken."""
+        now = asyncio.get_running_loop().time()
+        return any(w.settled and now - w.born < self._pace.young for w in self.watches)
+
+    async def prepare(self) -> None:
+        """Learn the highest execution id."""
+        self._newest = await self._runs.newest()
+
+    def watch(self, workflow_id: str, correlation: str, known: Callable[[str], None]) -> Watch:
+        """Begin to look for a run that is about to be started."""
+        watch = Watch(workflow_id, correlation, self._newest or 0, known)
+        self._watches[correlation] = watch
+        return watch
+
+    def forget(self, watch: Watch) -> None:
+        """Look for it no longer."""
+        if self._watches.get(watch.correlation) is watch:
+            del self._watches[watch.correlation]
+
+    async def turn(self) -> float:
+        """Ask n8n and note what it says; give the seconds until the next turn."""
+        begun = asyncio.get_running_loop().time()
+        slow = begun >= self._next_slow and any(
+            begun - watch.born >= self._pace.young for watch in self.watches
+        )
+        if slow:
+            await self._look_among_running()
+        new = [watch for watch in self.watches if self._is_new(watch, begun)]
+        found = await self._look_among_newest(new) if new else 0
+        if slow:
+            self._conclude(begun)
+            self._next_slow = asyncio.get_running_loop().time() + self._patience()
+        if not new:
+            return max(0.0, self._next_slow - asyncio.get_running_loop().time())
+        if found == 0:
+            self._wait = min(self._pace.longest, self._wait * 1.5)
+        elif found * 2 >= len(new):
+            self._wait = max(self._pace.shortest, self._wait * 0.7)
+        return self._wait
+
+    def _is_new(self, watch: Watch, now: float) -> bool:
+        """Whether it is looked for among the newest: it may have ended before we knew its id."""
+        return watch.execution_id is None or now - watch.born < self._pace.young
+
+    def _patience(self) -> float:
+        now = asyncio.get_running_loop().time()
+        youngest = min((now - watch.born for watch in self.watches), default=0.0)
+        return min(self._pace.slowest, max(self._pace.slow, youngest / 20))
+
+    async def _look_among_newest(self, new: list[Watch]) -> int:
+        """List the newest executions that have ended; give how many of ours were among them."""
+        after = min(watch.after for watch in new)
+        one_by_one = self._mean_size > _LARGE_ROW or self._share < _FEW_OURS
+        limit = max(10, min(100, 2 * len(new) + 5))
+        sizes: list[int] = []
+        found = 0
+        large: list[tuple[str, int]] = []
+        async for row in self._runs.listed(after=after, limit=limit, data=not one_by_one):
+            id_ = number(row)
+            self._newest = max(self._newest or 0, id_)
+            sizes.append(size if isinstance(size := row.get("jsonSizeBytes"), int) else 0)
+            if id_ in self._foreign:
+                continue
+            if not one_by_one:
+                found += self._note(self._runs.read(row))
+            elif self._may_be_ours(row):
+                large.append((str(id_), sizes[-1]))
+        for id_text, size in large:
+            run = await self._runs.get(id_text, size)
+            found += 0 if run is None else self._note(run, readable=size <= TOO_LARGE)
+        self._remember(sizes, found)
+        return found
+
+    def _remember(self, sizes: list[int], found: int) -> None:
+        if sizes:
+            mean, share = sum(sizes) / len(sizes), found / len(sizes)
+            self._mean_size = _MEMORY * self._mean_size + (1 - _MEMORY) * mean
+            if found:
+                self._share = _MEMORY * self._share + (1 - _MEMORY) * share
+        while len(self._foreign) > _REMEMBERED:
+            self._foreign.popitem(last=False)
+
+    def _may_be_ours(self, row: Object) -> bool:
+        workflow = row.get("workflowId")
+        return any(watch.workflow_id == workflow for watch in self.watches)
+
+    async def _look_among_running(self) -> None:
+        """Learn the ids of runs that take longer, and read those that run no longer."""
+        nameless = any(watch.execution_id is None for watch in self.watches)
+        alive: set[str] = set()
+        async for row in self._runs.listed(status="running", data=nameless):
+            alive.add(str(number(row)))
+            if nameless:
+                self._note(self._runs.read(row))
+        if any(watch.waiting for watch in self.watches):
+            async for row in self._runs.listed(status="waiting"):
+                alive.add(str(number(row)))
+        ids = [
+            watch.execution_id
+            for watch in self.watches
+            if watch.execution_id is not None and watch.execution_id not in alive
+        ]
+        by_id = {watch.execution_id: watch for watch in self.watches}
+        for id_, run in (await self._runs.look(ids)).items():
+            self._see(by_id[id_], run)
+            ids.remove(id_)
+        for id_ in ids:
+            by_id[id_].end(gone(id_, by_id[id_].workflow_id))
+
+    def _note(self, run: Run, *, readable: bool = True) -> int:
+        """Take what a row says to the watch it belongs to; 1 if that has ended now."""
+        watch = self._watches.get(run.correlation or "") or self._by_id(run.id)
+        # A person can run an old execution again in n8n's editor: that one is not ours.
+        if watch is None or run.mode == "retry":
+            if readable and run.ended:
+                self._foreign[int(run.id)] = None
+            elif not readable:
+                self._unread.add(run.workflow_id)
+            return 0
+        return self._see(watch, run)
+
+    def _see(self, watch: Watch, run: Run) -> int:
+        watch.learn(run.id)
+        watch.waiting = run.state is RunState.WAITING
+        if not run.ended or watch.ended.done():
+            return 0
+        watch.end(run)
+        return 1
+
+    def _by_id(self, id_: str) -> Watch | None:
+        return next((w for w in self._watches.values() if w.execution_id == id_), None)
+
+    def _conclude(self, begun: float) -> None:
+        """Give up runs that were in neither listing, though n8n has had the time to show them."""
+        for watch in self._absent(begun):
+            watch.end(None)
+
+    def _absent(self, begun: float) -> Iterable[Watch]:
+        for watch in self.watches:
+            if watch.execution_id is not None or watch.settled is None:
+                continue
+            patience = self._pace.sure if watch.sure else self._pace.unseen
+            if begun - watch.settled >= patience and watch.workflow_id not in self._unread:
+                yield watch
