@@ -1,0 +1,109 @@
+"""Finds organizations and automations by what people and callers call them.
+
+A name is that of the specs (`acme`, `acme/invoice-intake`, `acme/Automation/invoice-intake`) or the
+id of the row. Another organization's name or id answers like an unknown one. Not here: resources.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.store.database import Database
+
+_ORGANIZATIONS = b"""
+SELECT o.id, r.name, o.name FROM public.organization o
+LEFT JOIN reconciler.resources r ON r.row_id = o.id AND r.kind = 'Organization'
+WHERE %(name)s::text IS NULL OR o.id = %(name)s OR r.name = %(name)s
+ORDER BY r.name NULLS LAST, o.id
+"""
+# Removed automations are found as well: their history stays.
+_AUTOMATIONS = b"""
+SELECT a.id, a."orgId", r.organization, r.name, a.name, a."isActive"
+FROM public.automations a
+LEFT JOIN reconciler.resources r ON r.row_id = a.id AND r.kind = 'Automation'
+WHERE (%(home)s::text IS NULL OR a."orgId" = %(home)s)
+  AND (a.id = %(name)s
+       OR (r.name = %(name)s AND (%(organization)s::text IS NULL
+                                  OR r.organization = %(organization)s)))
+ORDER BY r.organization, a.id
+"""
+_API_TRIGGERS = b"""
+SELECT id, name, "eventFilters"::text FROM public.workflow_triggers
+WHERE "automationId" = %(id)s AND "triggerType" = 'API_CALL' AND "isActive"
+ORDER BY name, id
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganizationEntry:
+    """An organization; *name* is that of the specs, None when no spec declares it."""
+
+    id: str
+    name: str | None
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutomationEntry:
+    """An automation; *organization* and *name* are those of the specs."""
+
+    id: str
+    organization_id: str
+    organization: str | None
+    name: str | None
+    title: str
+    active: bool
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return f"{self.organization}/{self.name}" if self.name else self.title
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiTrigger:
+    """An active trigger of type API_CALL; *filters* as JSON text."""
+
+    id: str
+    name: str | None
+    filters: str | None
+
+
+class Directory:
+    """Looks names up."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def organizations(self, name: str | None = None) -> list[OrganizationEntry]:
+        """List the organizations with this name or id (None: all)."""
+        rows = await self._rows(_ORGANIZATIONS, {"name": name})
+        return [OrganizationEntry(id=row[0], name=row[1], title=row[2]) for row in rows]
+
+    async def automations(self, name: str, home: str | None = None) -> list[AutomationEntry]:
+        """List the automations that *name* may mean, in the organization with the id *home*."""
+        organization, _, rest = name.rpartition("/")
+        organization = organization.removesuffix("/Automation")
+        values = {"name": rest, "organization": organization or None, "home": home}
+        return [
+            AutomationEntry(
+                id=row[0],
+                organization_id=row[1],
+                organization=row[2],
+                name=row[3],
+                title=row[4],
+                active=row[5],
+            )
+            for row in await self._rows(_AUTOMATIONS, values)
+        ]
+
+    async def api_triggers(self, automation_id: str) -> list[ApiTrigger]:
+        """List the active API_CALL triggers of an automation, by name."""
+        rows = await self._rows(_API_TRIGGERS, {"id": automation_id})
+        return [ApiTrigger(id=row[0], name=row[1], filters=row[2]) for row in rows]
+
+    async def _rows(self, statement: bytes, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        async with self._database.transaction() as connection:
+            cursor = await connection.execute(statement, values)
+            return await cursor.fetchall()
