@@ -29,7 +29,7 @@ COLUMNS = {
 }
 
 UNSCHEDULED = (
-    "\"triggerType\" = 'SCHEDULE' AND \"scheduleDigest\" IS DISTINCT FROM "
+    '"triggerType" = \'SCHEDULE\' AND "scheduleDigest" IS DISTINCT FROM '
     "CASE WHEN \"isActive\" THEN COALESCE(timezone, 'UTC') || chr(10) || "
     "COALESCE(\"cronSchedule\", '') END"
 )
@@ -121,6 +121,19 @@ TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
         slot_seconds double precision NOT NULL DEFAULT 1,
         counts integer[] NOT NULL DEFAULT '{}',
         CONSTRAINT webhook_rates_pkey PRIMARY KEY (automation_id)
+        """,
+        (),
+    ),
+    # What a workflow's Respond to Webhook node said, for the caller that waits.
+    "replies": (
+        """
+        execution_id text NOT NULL
+            REFERENCES public.workflow_executions (id) ON DELETE CASCADE ON UPDATE CASCADE,
+        status smallint NOT NULL,
+        headers jsonb NOT NULL DEFAULT '{}',
+        content bytea NOT NULL,
+        at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        CONSTRAINT replies_pkey PRIMARY KEY (execution_id)
         """,
         (),
     ),

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
@@ -130,6 +131,17 @@ webhook_rates = Table(
     Column("slot", BigInteger, nullable=False, server_default=text("0")),
     Column("slot_seconds", Double, nullable=False, server_default=text("1")),
     Column("counts", ARRAY(Integer), nullable=False, server_default=text("'{}'")),
+    schema=OURS,
+)
+
+replies = Table(
+    "replies",
+    metadata,
+    _following("execution_id", "workflow_executions.id", primary_key=True),
+    Column("status", SmallInteger, nullable=False),
+    document("headers", "{}"),
+    Column("content", LargeBinary, nullable=False),
+    made_at("at"),
     schema=OURS,
 )
 

@@ -1,0 +1,58 @@
+"""How many calls of a sliding window are still free.
+
+The window is cut into slots; a slot that is partly in the window counts in full. So no window
+of the period ever holds more than the limit, and a place gets free at most one slot late.
+Not here: where the counts are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+SLOTS: Final = 60  # to a period
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Counts of the newest slots, the newest (number *slot*) first; older ones are not kept."""
+
+    slot: int = 0
+    slot_seconds: float = 1.0
+    counts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What a request for places in a window came to."""
+
+    window: Window
+    granted: int
+    retry_after: float  # seconds until a place gets free; 0 when all were granted
+
+
+def take(window: Window, wanted: int, *, limit: int, seconds: float, now: float) -> Taken:
+    """Take up to *wanted* of the places that *limit* calls in *seconds* leave at *now* (epoch)."""
+    size = seconds / SLOTS
+    current = max(int(now // size), window.slot if window.slot_seconds == size else 0)
+    counts = list(_moved(window, current, size))
+    free = max(0, limit - sum(counts))
+    granted = min(wanted, free)
+    counts[0] += granted
+    retry_after = 0.0
+    if granted < wanted:
+        oldest = max((at for at, count in enumerate(counts) if count), default=0)
+        retry_after = max(0.0, (current - oldest + SLOTS + 1) * size - now)
+    return Taken(
+        window=Window(slot=current, slot_seconds=size, counts=tuple(counts)),
+        granted=granted,
+        retry_after=retry_after,
+    )
+
+
+def _moved(window: Window, current: int, size: float) -> tuple[int, ...]:
+    """Shift the counts so that the newest slot is *current*; another slot size keeps the sum."""
+    if window.slot_seconds != size:  # the period was changed: all that was counted is now
+        return (sum(window.counts), *([0] * SLOTS))
+    kept = (*([0] * min(current - window.slot, SLOTS + 1)), *window.counts)[: SLOTS + 1]
+    return kept + (0,) * (SLOTS + 1 - len(kept))
