@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -29,12 +30,12 @@ class Beat(Protocol):
     """What a heartbeat learns; `reconciler.store.executions` has the real one."""
 
     @property
-    def alive(self) -> set[str]:
+    def alive(self) -> AbstractSet[str]:
         """Our executions, with new leases."""
         raise NotImplementedError
 
     @property
-    def cancelled(self) -> set[str]:
+    def cancelled(self) -> AbstractSet[str]:
         """Those of them that somebody wants to end."""
         raise NotImplementedError
 

@@ -27,6 +27,7 @@ from reconciler.trigger.execution import Cause, Claimed, Ended, Status
 
 _LOG = get_logger("worker")
 _SPREAD: Final = 0.003  # seconds; workers that hear the same call don't come all at once
+_SOON: Final = 0.01
 _LAST_WORDS: Final = 5.0  # seconds that PostgreSQL has to take what is left at the end
 
 
@@ -47,8 +48,8 @@ class Executions(Leases, Protocol):
         """Write ends; tell which were really written."""
         raise NotImplementedError
 
-    async def next_due(self) -> float | None:
-        """Tell in how many seconds something is due."""
+    async def next_due(self, causes: Collection[Cause] | None = None) -> float | None:
+        """Tell in how many seconds a claim can find something."""
         raise NotImplementedError
 
 
@@ -117,6 +118,7 @@ class Worker:
         pace = self._pace
         self._holds: dict[str, Hold] = {}
         self._wake = asyncio.Event()
+        self._vain = 0  # claims in a row that found nothing although there was something
         self._noted: list[tuple[str, int, str]] = []
         self._some_noted = asyncio.Event()
         self._completer = Completer(
@@ -217,9 +219,11 @@ class Worker:
 
     async def _idle_for(self) -> float:
         """Tell how long to sleep when there was nothing: not beyond the next row that gets due."""
-        due = await self._executions.next_due()
-        # What is due and was not given to us waits for a limit or a breaker, not for the time.
-        return min(self._pace.poll, due) if due is not None and due > 0 else self._pace.poll
+        due = await self._executions.next_due(self._pace.causes)
+        # At once: it became ready just now, or another worker holds it at this moment.
+        self._vain = 0 if due is None or due > 0 else self._vain + 1
+        soon = _SOON * 4.0 ** (self._vain - 1) if self._vain else due
+        return self._pace.poll if soon is None else min(self._pace.poll, soon)
 
     # Running.
 
