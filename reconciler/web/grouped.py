@@ -54,7 +54,8 @@ class Grouped(Generic[Asked, Answered]):
     async def _serve(self, batch: Sequence[tuple[Asked, asyncio.Future[Answered]]]) -> None:
         asked = [one for one, _ in batch]
         try:
-            (outcome,) = await asyncio.gather(self._work(asked), return_exceptions=True)
+            outcomes = await asyncio.gather(self._work(asked), return_exceptions=True)
+            outcome = outcomes[0]
             for number, (_, future) in enumerate(batch):
                 if future.done():
                     continue
