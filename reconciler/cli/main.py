@@ -23,6 +23,7 @@ from reconciler.errors import ExitCode, ReconcilerError
 # name -> (module, attribute, one line of help); in the order of `--help`
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "up": ("up", "up", "Start PostgreSQL and n8n here, apply the specs, and stay"),
+    "daemon": ("daemon", "daemon", "Run automations and keep everything in step"),
     "init": ("init", "init", "Make a spec repository to begin with"),
     "validate": ("validate", "validate", "Check the spec files, offline"),
     "fmt": ("fmt", "fmt", "Bring spec files into their usual form"),

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 KEY_FILE = "encryption.key"
-FLAGS = ("specs", "database_url", "n8n_url", "concurrency")
+_DAEMON = (
+    "roles", "worker_concurrency", "queues", "grace", "host", "port", "log_format", "log_level",
+)  # fmt: skip
+FLAGS = ("specs", "database_url", "n8n_url", "concurrency", *_DAEMON)
 
 
 def output_option(command: F) -> F:
