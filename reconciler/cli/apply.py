@@ -11,9 +11,7 @@ import click
 
 from reconciler import app
 from reconciler.cli.confirm import ask
-from reconciler.cli.findings import require_valid, write_findings
 from reconciler.cli.options import (
-    addresses,
     output_option,
     scope_options,
     server_options,
@@ -21,7 +19,7 @@ from reconciler.cli.options import (
     specs_option,
 )
 from reconciler.cli.output import document, say
-from reconciler.cli.planned import policy_from, show_plan
+from reconciler.cli.planned import planned_in, show_plan, wish_from
 from reconciler.cli.progress import Progress
 from reconciler.cli.summary import report_document, report_text
 from reconciler.engine.outcome import Report
@@ -29,7 +27,6 @@ from reconciler.errors import ExitCode, StalePlan, UsageError
 from reconciler.plan.artifact import decode
 from reconciler.plan.change import Plan
 from reconciler.plan.freshness import stale
-from reconciler.plan.planner import PlanOptions
 from reconciler.settings import Settings
 
 
@@ -98,24 +95,7 @@ async def _plan(
     session: app.Session, settings: Settings, saved: Plan | None, given: dict[str, Any]
 ) -> app.Planned:
     """Plan anew; a saved plan must still be what one would plan now."""
-    loaded = app.load_specs(settings.specs)
-    require_valid(loaded.diagnostics, loaded.texts)
-    revision = app.spec_revision(settings)
-    if saved is None:
-        options = PlanOptions(
-            prune=given["prune"], targets=addresses(given["targets"]), revision=revision
-        )
-        only = frozenset(given["organizations"])
-    else:
-        scope = saved.scope
-        options = PlanOptions(
-            prune=scope.prune, targets=scope.targets, only=scope.only, revision=revision
-        )
-        only = scope.organizations
-    policy = policy_from(given["allow_remove"], loaded)
-    planned = await session.plan(loaded, options, policy, only)
-    require_valid(planned.compiled.diagnostics, loaded.texts)
-    write_findings(planned.compiled.diagnostics, loaded.texts)
+    planned = await planned_in(session, wish_from(given, settings, saved))
     if saved is not None:
         moved = stale(saved, planned.world, app.TRAITS)
         if moved:

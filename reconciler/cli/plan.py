@@ -9,9 +9,8 @@ from typing import Any
 import click
 
 from reconciler import app
-from reconciler.cli.findings import require_valid, write_findings
+from reconciler.cli.findings import require_valid
 from reconciler.cli.options import (
-    addresses,
     output_option,
     scope_options,
     server_options,
@@ -19,10 +18,9 @@ from reconciler.cli.options import (
     specs_option,
 )
 from reconciler.cli.output import say
-from reconciler.cli.planned import FORMATS, policy_from, show_plan
-from reconciler.errors import ExitCode
-from reconciler.plan.change import Only, Plan
-from reconciler.plan.planner import PlanOptions
+from reconciler.cli.planned import FORMATS, planned_in, show_plan, wish_from
+from reconciler.errors import ConfigError, ExitCode, UnreachableError
+from reconciler.plan.change import Plan
 
 
 @click.command()
@@ -46,24 +44,18 @@ def plan(
     Exit code 0: no changes; 2: there are changes; 5: a guard refuses some of them.
     """
     settings = settings_from(given)
-    loaded = app.load_specs(settings.specs)
-    require_valid(loaded.diagnostics, loaded.texts, format_)
-    options = PlanOptions(
-        prune=given["prune"],
-        targets=addresses(given["targets"]),
-        only=Only.ALL,
-        revision=app.spec_revision(settings),
-    )
-    only = frozenset(given["organizations"])
+    app.existing_root(settings)
 
     async def run() -> app.Planned:
-        async with app.open_session(settings) as session:
-            policy = policy_from(given["allow_remove"], loaded)
-            return await session.plan(loaded, options, policy, only)
+        try:
+            async with app.open_session(settings) as session:
+                return await planned_in(session, wish_from(given, settings), format_)
+        except (ConfigError, UnreachableError):
+            loaded = app.load_specs(settings.specs)  # what is wrong with them is said first
+            require_valid(loaded.diagnostics, loaded.texts, format_)
+            raise
 
     planned = asyncio.run(run())
-    require_valid(planned.compiled.diagnostics, loaded.texts, format_)
-    write_findings(planned.compiled.diagnostics, loaded.texts)
     if out is not None:
         from reconciler.plan.artifact import encode
         from reconciler.source.write import replace_text

@@ -2,20 +2,59 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from reconciler import app
+from reconciler.app.planning import Wish, plan_folder
+from reconciler.app.specs import Specs, read_folder
+from reconciler.cli.findings import require_valid, write_findings
+from reconciler.cli.options import addresses
 from reconciler.cli.output import is_terminal, painter, result, say
 from reconciler.plan.artifact import encode
-from reconciler.plan.change import Plan
+from reconciler.plan.change import Only, Plan
 from reconciler.plan.guard import Policy
 from reconciler.plan.markdown import markdown as to_markdown
+from reconciler.plan.planner import PlanOptions
 from reconciler.plan.render import render
+from reconciler.settings import Settings
 from reconciler.source.write import replace_text
 from reconciler.spec.link import Loaded
 
 FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
+
+
+def wish_from(given: Mapping[str, Any], settings: Settings, saved: Plan | None = None) -> Wish:
+    """Say what the flags of `plan` and `apply` ask for, or what a kept plan asked for."""
+    if saved is None:
+        targets, only = addresses(given["targets"]), Only.ALL
+        prune, organizations = given["prune"], frozenset(given["organizations"])
+    else:
+        scope = saved.scope
+        targets, only = scope.targets, scope.only
+        prune, organizations = scope.prune, scope.organizations
+    revision = app.spec_revision(settings)
+    options = PlanOptions(prune=prune, targets=targets, only=only, revision=revision)
+    return Wish(options=options, allow_remove=given["allow_remove"], organizations=organizations)
+
+
+async def planned_in(session: app.Session, wish: Wish, format_: str | None = None) -> app.Planned:
+    """Plan what the spec folder asks for, and say what is to be said about the specs."""
+    app.existing_root(session.settings)
+    reading = asyncio.ensure_future(asyncio.to_thread(read_folder, session.settings))
+    planned = await plan_folder(session, reading, wish, lambda specs: _require(specs, format_))
+    specs = await reading
+    require_valid(planned.compiled.diagnostics, specs.texts, format_)
+    write_findings(planned.compiled.diagnostics, specs.texts)
+    return planned
+
+
+def _require(specs: Specs, format_: str | None) -> None:
+    require_valid(specs.diagnostics, specs.texts, format_)
 
 
 def policy_from(allow_remove: int | None, loaded: Loaded) -> Policy:

@@ -48,7 +48,11 @@ class Safe:
 
     async def read(self, sources: SecretSources, resources: Iterable[Resource]) -> None:
         """Read every secret that the specs name; what is missing is remembered as missing."""
-        for reference in _references(resources):
+        await self.read_all(sources, secret_references_of(resources))
+
+    async def read_all(self, sources: SecretSources, references: Iterable[SecretRef]) -> None:
+        """Do the same for *references*."""
+        for reference in references:
             name = secret_name(reference)
             if name in self.found:
                 continue
@@ -167,11 +171,12 @@ def replace_error(error: ConfigError, address: Address) -> ConfigError:
 
 def environment_names(resources: Iterable[Resource]) -> tuple[str, ...]:
     """Name the environment variables that the specs take secrets from."""
-    names = {ref.env for ref in _references(resources) if ref.env is not None}
+    names = {ref.env for ref in secret_references_of(resources) if ref.env is not None}
     return tuple(sorted(names))
 
 
-def _references(resources: Iterable[Resource]) -> Iterable[SecretRef]:
+def secret_references_of(resources: Iterable[Resource]) -> Iterable[SecretRef]:
+    """Yield every reference to a secret in the specs."""
     for resource in resources:
         spec = resource.spec
         if isinstance(spec, CredentialSpec):

@@ -8,38 +8,29 @@ from __future__ import annotations
 
 import os
 import stat
-import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from reconciler.diagnostics import Diagnostic, Mark, Severity
+from reconciler.diagnostics import Diagnostic, Mark
+from reconciler.source.rules import (
+    MAX_FILE,
+    MAX_TOTAL,
+    MAX_WORKFLOW,
+    MAX_WORKFLOWS,
+    SUFFIXES,
+    Refused,
+    Tree,
+    as_text,
+    check_name,
+    place_of,
+    too_large,
+)
+from reconciler.source.rules import error as file_error
 from reconciler.spec.document import SpecFile
-from reconciler.spec.load import Wanted, WorkflowText
-from reconciler.spec.parse import BIDI, CONTROL
+from reconciler.spec.link import Wanted, WorkflowText
 from reconciler.spec.problems import did_you_mean
 
-MAX_FILE: Final = 1024 * 1024  # bytes of one spec file
-MAX_TOTAL: Final = 64 * 1024 * 1024  # bytes of all spec files together
-MAX_WORKFLOW: Final = 5 * 1024 * 1024  # bytes of one workflow file
-MAX_WORKFLOWS: Final = 512 * 1024 * 1024  # bytes of all workflow files together
-SUFFIXES: Final = (".yaml", ".yml")
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """What was found below the spec root."""
-
-    files: tuple[SpecFile, ...]
-    diagnostics: tuple[Diagnostic, ...]
-    unread: tuple[str, ...] = ()  # relative paths of what was refused
-
-
-class _Refused(Exception):
-    def __init__(self, code: str, message: str, hint: str | None = None, line: int = 1) -> None:
-        super().__init__(message)
-        self.code, self.message, self.hint, self.line = code, message, hint, line
+__all__ = ["Tree", "read_specs", "read_workflows", "shown"]
 
 
 def read_specs(root: Path) -> Tree:
@@ -52,23 +43,23 @@ def read_specs(root: Path) -> Tree:
         what = "is not a folder" if root.exists() else "is not there"
         message = f"the spec root {what}"
         hint = "`reconciler init` makes one"
-        return Tree((), (_error("FIL113", message, Mark(shown_root), hint),))
+        return Tree((), (file_error("FIL113", message, Mark(shown_root), hint),))
     total = 0
     real_root = root.resolve()
     names: dict[str, str] = {}
     for relative in _walk(root, found, shown_root):
         path = os.path.join(shown_root, relative)  # noqa: PTH118 - keeps "./" as it was typed
         try:
-            _check_name(relative, names)
+            check_name(relative, names)
             text = _read(root / relative, real_root, MAX_FILE)
-        except _Refused as error:
-            found.append(_error(error.code, error.message, Mark(path, error.line), error.hint))
+        except Refused as error:
+            found.append(error.at(path))
             unread.append(relative)
             continue
         total += len(text)
         if total > MAX_TOTAL:
             message = f"all spec files together are larger than {MAX_TOTAL >> 20} MiB"
-            found.append(_error("FIL105", message, Mark(path)))
+            found.append(file_error("FIL105", message, Mark(path)))
             break
         files.append(SpecFile(path=path, relative=relative, text=text))
     return Tree(tuple(files), tuple(found), tuple(unread))
@@ -84,10 +75,6 @@ def shown(path: Path) -> str:
     return str(path)
 
 
-def _error(code: str, message: str, mark: Mark, hint: str | None = None) -> Diagnostic:
-    return Diagnostic(Severity.ERROR, code, message, mark, hint)
-
-
 def _walk(root: Path, found: list[Diagnostic], shown_root: str) -> Iterator[str]:
     """Yield the relative paths of what is named like a spec file, sorted."""
     folders = [""]
@@ -98,7 +85,7 @@ def _walk(root: Path, found: list[Diagnostic], shown_root: str) -> Iterator[str]
             entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
         except OSError as error:
             message = f"this folder cannot be read: {error.strerror}"
-            found.append(_error("FIL110", message, Mark(f"{shown_root}/{folder}")))
+            found.append(file_error("FIL110", message, Mark(f"{shown_root}/{folder}")))
             continue
         for entry in entries:
             if entry.name.startswith("."):
@@ -117,17 +104,7 @@ def _linked_folder(root: Path, relative: str, shown_root: str) -> Iterator[Diagn
     """Say that a linked folder is not followed, if it would lead outside."""
     if not (root / relative).resolve().is_relative_to(root.resolve()):
         message = "this link leads out of the spec root"
-        yield _error("FIL102", message, Mark(f"{shown_root}/{relative}"), "copy the files here")
-
-
-def _check_name(relative: str, names: dict[str, str]) -> None:
-    if CONTROL.search(relative) or BIDI.search(relative) or "\t" in relative or "\n" in relative:
-        raise _Refused("FIL108", "this file name holds control or direction characters")
-    folded = unicodedata.normalize("NFC", relative).casefold()
-    first = names.setdefault(folded, relative)
-    if first != relative:
-        message = f"this name and {first} are the same on other machines"
-        raise _Refused("FIL109", message, "rename one of them")
+        yield file_error("FIL102", message, Mark(f"{shown_root}/{relative}"), "copy the files here")
 
 
 def _read(path: Path, real_root: Path, limit: int) -> str:
@@ -136,29 +113,23 @@ def _read(path: Path, real_root: Path, limit: int) -> str:
         real = path.resolve(strict=True)
         facts = real.stat()
     except FileNotFoundError:
-        raise _Refused("FIL101", "this link leads to nothing") from None
+        raise Refused("FIL101", "this link leads to nothing") from None
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or "links in a circle"
-        raise _Refused("FIL110", f"this file cannot be read: {reason}") from None
+        raise Refused("FIL110", f"this file cannot be read: {reason}") from None
     if not real.is_relative_to(real_root):
-        raise _Refused("FIL102", "this link leads out of the spec root", "copy the file here")
+        raise Refused("FIL102", "this link leads out of the spec root", "copy the file here")
     if not stat.S_ISREG(facts.st_mode):
         what = "a folder" if stat.S_ISDIR(facts.st_mode) else "not a regular file"
-        raise _Refused("FIL103", f"this is {what}, though it is named like a file", "rename it")
+        raise Refused("FIL103", f"this is {what}, though it is named like a file", "rename it")
     try:
         with real.open("rb") as stream:
             data = stream.read(limit + 1)
     except OSError as error:
-        raise _Refused("FIL110", f"this file cannot be read: {error.strerror}") from None
+        raise Refused("FIL110", f"this file cannot be read: {error.strerror}") from None
     if len(data) > limit:
-        size = f"{limit >> 20} MiB"
-        raise _Refused("FIL104", f"this file is larger than {size}", "split it")
-    try:
-        return data.decode().removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        message = f"this is not UTF-8 text (byte 0x{data[error.start]:02X})"
-        raise _Refused("FIL106", message, "save it as UTF-8", line) from None
+        raise too_large(limit)
+    return as_text(data)
 
 
 def read_workflows(root: Path, wanted: Iterable[Wanted]) -> dict[Wanted, WorkflowText]:
@@ -168,7 +139,7 @@ def read_workflows(root: Path, wanted: Iterable[Wanted]) -> dict[Wanted, Workflo
     result: dict[Wanted, WorkflowText] = {}
     total = 0
     for want in wanted:
-        relative = _place(root, want)
+        relative = place_of(want, lambda path: os.path.lexists(root / path))
         if relative not in texts:
             texts[relative] = _workflow(root, real_root, shown_root, relative)
             total += len(texts[relative].text or "")
@@ -177,19 +148,6 @@ def read_workflows(root: Path, wanted: Iterable[Wanted]) -> dict[Wanted, Workflo
             texts[relative] = WorkflowText(code="FIL105", message=message)
         result[want] = texts[relative]
     return result
-
-
-def _place(root: Path, want: Wanted) -> str:
-    """Resolve a name against the document's folder, then against the root; "" is outside."""
-    if want.file.startswith(("/", "~")) or "\\" in want.file or CONTROL.search(want.file):
-        return ""
-    beside = os.path.normpath(os.path.join(os.path.dirname(want.relative), want.file))  # noqa: PTH118, PTH120
-    below = os.path.normpath(want.file)
-    choices = [path for path in (beside, below) if path != ".." and not path.startswith("../")]
-    for path in choices:
-        if os.path.lexists(root / path):
-            return path
-    return choices[0] if choices else ""
 
 
 def _workflow(root: Path, real_root: Path, shown_root: str, relative: str) -> WorkflowText:
@@ -206,7 +164,7 @@ def _workflow(root: Path, real_root: Path, shown_root: str, relative: str) -> Wo
         return WorkflowText(code="FIL111", message=message, hint=hint)
     try:
         text = _read(path, real_root, MAX_WORKFLOW)
-    except _Refused as error:
+    except Refused as error:
         code = "FIL112" if error.code == "FIL102" else error.code
         return WorkflowText(code=code, message=f"{relative}: {error.message}", hint=error.hint)
     return WorkflowText(os.path.join(shown_root, relative), text)  # noqa: PTH118

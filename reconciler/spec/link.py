@@ -26,6 +26,25 @@ _LONGEST: Final = 500  # characters of a message
 Models: TypeAlias = Mapping[str, type[Spec]]
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A workflow file that a document names: *relative* is the document's own file."""
+
+    relative: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowText:
+    """What was found for a `Wanted`: the *text* at the shown *path*, or what is wrong."""
+
+    path: str = ""
+    text: str | None = None
+    code: str = ""
+    message: str = ""
+    hint: str | None = None
+
+
 class Placeable(Protocol):
     """A finding inside a workflow, as `reconciler.workflow` makes them."""
 
@@ -124,6 +143,7 @@ class Loaded:
     diagnostics: tuple[Diagnostic, ...] = ()
     documents: int = 0
     files: int = 0
+    workflows: Mapping[Wanted, WorkflowText] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

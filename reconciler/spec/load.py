@@ -20,7 +20,9 @@ from reconciler.spec.link import (
     Loaded,
     Models,
     Resource,
+    Wanted,
     Workflow,
+    WorkflowText,
     model_resources,
     place,
     tidy,
@@ -28,25 +30,6 @@ from reconciler.spec.link import (
 from reconciler.spec.model import WorkflowSource
 from reconciler.spec.problems import shown
 from reconciler.spec.scalar import plain
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A workflow file that a document names: *relative* is the document's own file."""
-
-    relative: str
-    file: str
-
-
-@dataclass(frozen=True, slots=True)
-class WorkflowText:
-    """What was found for a `Wanted`: the *text* at the shown *path*, or what is wrong."""
-
-    path: str = ""
-    text: str | None = None
-    code: str = ""
-    message: str = ""
-    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +110,7 @@ def link(first: Read, workflows: Mapping[Wanted, WorkflowText]) -> Loaded:
         diagnostics=tidy(found),
         documents=len(first.documents),
         files=len(first.texts),
+        workflows=workflows,
     )
 
 

@@ -37,9 +37,10 @@ SELECT organization, kind, name, row_id, payload::text, attempted::text, object_
 FROM reconciler.resources WHERE {_SCOPE}
 """.encode()
 
+# Of the text that is there, not the column `digest`: somebody may have edited the one by hand.
 DIGESTS = f"""
-SELECT organization, kind, name, digest FROM reconciler.resources
-WHERE {_SCOPE} AND digest IS NOT NULL
+SELECT organization, kind, name, encode(sha256(convert_to(payload::text, 'UTF8')), 'hex')
+FROM reconciler.resources WHERE {_SCOPE} AND digest IS NOT NULL
 """.encode()
 
 _INSERT = """
@@ -134,7 +135,7 @@ def values(recorded: Recorded) -> dict[str, Any]:
         **key(recorded.address),
         "row_id": recorded.row_id,
         "payload": payload,
-        "digest": hashlib.sha256(payload.encode()).hexdigest() if recorded.payload else None,
+        "digest": _hash(payload) if recorded.payload else None,
         "attempted": None if recorded.attempted is None else encode(recorded.attempted),
         "object_id": recorded.object_id,
         "deposed": list(recorded.deposed),
@@ -145,6 +146,15 @@ def values(recorded: Recorded) -> dict[str, Any]:
         "removed": recorded.removed,
         "revision": recorded.revision,
     }
+
+
+def digest(payload: Payload) -> str:
+    """Hash *payload* the way its entry is hashed."""
+    return _hash(encode(payload))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_all(rows: Iterable[tuple[Any, ...]]) -> dict[Address, Recorded]:

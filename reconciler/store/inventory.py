@@ -7,6 +7,7 @@ rows. Not here: who decides what to write (`reconciler.engine`).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -26,6 +27,7 @@ from reconciler.store.writes import StepIntent, StepOutcome, Write
 
 Cursor: TypeAlias = psycopg.AsyncCursor[tuple[Any, ...]]
 
+_AT_ONCE = 100  # entries decoded before others get a turn
 _PLAN_AGAIN = "somebody else was here: plan again"
 
 
@@ -42,7 +44,11 @@ class Inventory:
         async with self._database.transaction() as connection:
             cursor = connection.cursor(binary=True)
             await cursor.execute(entries.LOAD, {"organizations": _listed(organizations)})
-            return entries.read_all(await cursor.fetchall())
+            found: dict[Address, Recorded] = {}
+            while rows := await cursor.fetchmany(_AT_ONCE):
+                found |= entries.read_all(rows)
+                await asyncio.sleep(0)  # n8n's next page is asked for while we decode
+            return found
 
     async def digests(self, organizations: Collection[str] | None = None) -> dict[Address, str]:
         """Load the digests of the payloads that were applied, without the payloads."""

@@ -53,7 +53,8 @@ class Rows:
             wanted = await self._wanted(connection, table, columns)
             statement = statements.select_by_ids(table, wanted)
             cursor = await connection.execute(statement, {"ids": list(ids)})
-            return {row[0]: dict(zip(wanted, row[1:], strict=True)) async for row in cursor}
+            rows = await cursor.fetchall()
+            return {row[0]: dict(zip(wanted, row[1:], strict=True)) for row in rows}
 
     async def _wanted(
         self, connection: Connection, table: str, columns: Collection[str] | None

@@ -126,6 +126,7 @@ def on_fake(
         A_SECRET="a made-up secret",
         RECONCILER_N8N_TIMEOUT="5",
     )
+    (tmp_path / ".reconciler").mkdir()  # where commands remember what an unchanged folder says
     n8n = Instance(fake_url, fake.api_key)
     repository = Repository(tmp_path / "specs", "acme")
     yield Stage(Shell(folder=tmp_path, env=env, starter=forker), repository, n8n, database_url)

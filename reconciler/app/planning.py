@@ -1,0 +1,85 @@
+"""From a spec folder to a plan, doing only what must be done: reading, listing and parsing overlap.
+
+Not here: what a plan says (`reconciler.plan`), nor carrying it out (`Session.carry_out`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from reconciler.app import Planned, Session, taken_by_others
+from reconciler.app.specs import Specs, digest_of, write_memo
+from reconciler.engine.compile import Compiled
+from reconciler.engine.memo import Asked, Origin, remember
+from reconciler.engine.observe import Reading
+from reconciler.engine.safe import secret_references_of
+from reconciler.plan.guard import Policy
+from reconciler.plan.planner import PlanOptions
+from reconciler.store.entries import digest
+from reconciler.store.inventory import Inventory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a caller wants planned; *organizations* empty: all."""
+
+    options: PlanOptions
+    allow_remove: int | None = None
+    organizations: frozenset[str] = frozenset()
+
+    def policy(self, specs: Specs) -> Policy:
+        """Say what may be removed; a spec folder with nothing in it removes nothing."""
+        empty = "no document was found" if specs.is_empty else None
+        return Policy(allow_remove=self.allow_remove, unreadable=empty)
+
+
+async def plan_folder(
+    session: Session, reading_specs: Awaitable[Specs], wish: Wish, check: Callable[[Specs], None]
+) -> Planned:
+    """Observe while the specs are read, compile what changed, and plan; writes nothing.
+
+    *check* raises for specs that are not valid; that comes first, whatever else went wrong.
+    """
+    observing = asyncio.ensure_future(session.observe())
+    try:
+        specs = await reading_specs
+        check(specs)
+        reading = await observing
+    finally:
+        observing.cancel()
+        await asyncio.wait([observing])
+        if not observing.cancelled():
+            observing.exception()  # looked at: whatever was raised first is what is told
+    await session.safe.open_known(reading.recorded)
+    compiled = await _recall(session, specs, reading)
+    if compiled is None:
+        compiled = await _compile(session, specs, reading)
+    return session.weigh(reading, compiled, wish.options, wish.policy(specs), wish.organizations)
+
+
+async def _recall(session: Session, specs: Specs, reading: Reading) -> Compiled | None:
+    memo = specs.memo
+    if memo is None:
+        return None
+    await session.safe.read_all(session.sources(), memo.references)
+    digests = await Inventory(session.database, new_id=str).digests()
+    return memo.compiled(reading.recorded, digests, session.safe.facts(), taken_by_others(reading))
+
+
+async def _compile(session: Session, specs: Specs, reading: Reading) -> Compiled:
+    loaded = specs.loaded()
+    await session.safe.read(session.sources(), loaded.resources)
+    asked, taken = Asked(session.safe.facts()), taken_by_others(reading)
+    compiled = session.build(loaded, asked.noted(), taken)
+    if compiled.ok:
+        origin = Origin(
+            inputs=digest_of(session.settings, specs.tree, loaded.workflows),
+            wanted=tuple(loaded.workflows),
+            references=tuple(secret_references_of(loaded.resources)),
+            answers=asked.answers,
+            taken=taken,
+        )
+        write_memo(session.settings, remember(origin, compiled, digest))
+    return compiled
