@@ -117,7 +117,9 @@ class AutomationKind(Kind[AutomationSpec]):
         if isinstance(url, str):
             columns["webhookUrl"] = url.replace("{automation}", str(row["self"]))
         assert isinstance(runtime, dict)
-        return {"automations": columns, "automation_runtime": runtime}
+        # The scheduler clears the mark when it sees the automation active again.
+        paused = {} if row["isActive"] else {"paused": True}
+        return {"automations": columns, "automation_runtime": {**runtime, **paused}}
 
     def retire(self, row_id: str, payload: Payload) -> Mapping[str, Any]:
         """Take a removed row out of use."""

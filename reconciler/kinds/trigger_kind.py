@@ -29,6 +29,9 @@ _PLAIN = (
     "jitter",
     "auth",
 )
+# The scheduler's own columns, which a spec says nothing about: what is switched off is forgotten, so
+# that it begins anew when it is switched on, also when no daemon runs in between.
+_OUT_OF_USE: Mapping[str, Any] = {"scheduleDigest": None, "nextFireAt": None, "scheduleError": None}
 
 
 class TriggerKind(RowKind[TriggerSpec]):
@@ -100,12 +103,14 @@ class TriggerKind(RowKind[TriggerSpec]):
             columns["webhookUrl"] = url.replace("{automation}", str(row["automationId"]))
         text = json.dumps(secrets, sort_keys=True, separators=(",", ":"))
         columns["authSecrets"] = tools.encrypt(text) if secrets else None
+        if not row["isActive"]:
+            columns |= _OUT_OF_USE
         return {"workflow_triggers": columns}
 
     def retire(self, row_id: str, payload: Payload) -> Mapping[str, Any]:
         """Take a removed row out of use, and its name, which the automation may give to another."""
         del row_id, payload
-        return {"isActive": False, "name": None}
+        return {"isActive": False, "name": None, **_OUT_OF_USE}
 
 
 def webhook_url(public_url: str, trigger: str | None) -> str:

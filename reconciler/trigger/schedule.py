@@ -1,7 +1,7 @@
 """Cron expressions and time zones: what is allowed, and whether it ever happens.
 
 Five fields only, no macros and no extensions, so that every scheduler reads an
-expression the same way. Not here: computing the next occurrence.
+expression the same way. Not here: computing the next occurrence (`reconciler.trigger.next_fire`).
 """
 
 from __future__ import annotations
@@ -94,6 +94,22 @@ def cron_problem(expression: str) -> Problem | None:
             return values
         sets.append(values)
     return None if _happens(words, sets) else _never(words)
+
+
+def field_values(expression: str) -> tuple[frozenset[int], ...]:
+    """Give the values of the five fields of an *expression* that has no problem; 7 is Sunday, too.
+
+    Raises ValueError, in the words of `cron_problem`, for one that has.
+    """
+    problem = cron_problem(expression)
+    if problem is not None:
+        raise ValueError(problem.message)
+    found: list[frozenset[int]] = []
+    for field, word in zip(_FIELDS, expression.split(), strict=True):
+        values = _values(field, word.lower())
+        assert not isinstance(values, Problem)
+        found.append(values)
+    return tuple(found)
 
 
 def _values(field: _Field, word: str) -> frozenset[int] | Problem:

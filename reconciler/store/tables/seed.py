@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB
 
+from reconciler.store.predicates import LIVE_SCHEDULED, UNSCHEDULED
 from reconciler.store.tables.base import counter, metadata, optional, required, stamps
 from reconciler.store.tables.labels import (
     AUTOMATION_TRIGGER,
@@ -31,12 +32,6 @@ from reconciler.store.tables.labels import (
 from reconciler.store.types import UtcTimestamp
 
 _TRUE = text("true")
-# A schedule whose row is not (any more) what the scheduler took in.
-UNSCHEDULED = (
-    "\"triggerType\" = 'SCHEDULE' AND \"scheduleDigest\" IS DISTINCT FROM "
-    "CASE WHEN \"isActive\" THEN COALESCE(timezone, 'UTC') || chr(10) || "
-    "COALESCE(\"cronSchedule\", '') END"
-)
 _UTC_NOW = text("(CURRENT_TIMESTAMP AT TIME ZONE 'UTC')")
 
 
@@ -184,7 +179,7 @@ workflow_executions = Table(
     Index(
         "workflow_executions_live_schedule_idx",
         "triggerId",
-        postgresql_where=text("status IN ('QUEUED', 'RUNNING') AND \"scheduledFor\" IS NOT NULL"),
+        postgresql_where=text(LIVE_SCHEDULED),
     ),
 )
 
