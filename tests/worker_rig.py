@@ -12,7 +12,8 @@ from typing import Any
 from reconciler.app import new_id
 from reconciler.runtime.hold import Hold, Runner
 from reconciler.runtime.outcome import ended
-from reconciler.runtime.worker import Ear, Gate, Pace, Worker
+from reconciler.runtime.ports import Ear, Gate, Pace
+from reconciler.runtime.worker import Worker
 from reconciler.store.database import Database
 from reconciler.store.executions import Executions
 from reconciler.trigger.execution import Cause, Claimed, Ended, NewExecution, Status

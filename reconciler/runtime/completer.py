@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from reconciler import metrics
-from reconciler.errors import ConflictError, DeadlineExceeded, ReconcilerError, UnreachableError
+from reconciler.errors import ReconcilerError
 from reconciler.log import get_logger
+from reconciler.runtime.ports import PASSING
 from reconciler.trigger.execution import Ended
 
 _LOG = get_logger("worker")
@@ -22,7 +23,6 @@ _MOST: Final = 200  # rows in one transaction
 _FIRST_WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 2.0
 _NOTE: Final = "what the run left can't be stored"
-_PASSING: Final = (UnreachableError, ConflictError, DeadlineExceeded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class Completer:
             try:
                 with metrics.COMPLETE.time():
                     done = await self._complete(batch)
-            except _PASSING as error:
+            except PASSING as error:
                 _LOG.warning("completion_waits", rows=len(batch), reason=str(error))
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, _LONGEST_WAIT)

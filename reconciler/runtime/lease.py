@@ -9,59 +9,20 @@ Not here: claiming (`reconciler.runtime.worker`), nor what becomes of a run that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, MutableMapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from reconciler import metrics
-from reconciler.errors import ConflictError, DatabaseLost, DeadlineExceeded, UnreachableError
+from reconciler.errors import DatabaseLost
 from reconciler.log import get_logger
 from reconciler.runtime.hold import Hold
+from reconciler.runtime.ports import PASSING, Leases
 from reconciler.trigger.execution import Claimed
 
 _LOG = get_logger("worker")
 _MOST_ADOPTED: Final = 100  # at a time; following a run costs no slot
 _AT_MOST_EVERY: Final = 1.0  # seconds between two beats, however often something pokes
-PASSING: Final = (UnreachableError, ConflictError, DeadlineExceeded)
-
-
-class Beat(Protocol):
-    """What a heartbeat learns; `reconciler.store.executions` has the real one."""
-
-    @property
-    def alive(self) -> AbstractSet[str]:
-        """Our executions, with new leases."""
-        raise NotImplementedError
-
-    @property
-    def cancelled(self) -> AbstractSet[str]:
-        """Those of them that somebody wants to end."""
-        raise NotImplementedError
-
-
-class Leases(Protocol):
-    """The part of `reconciler.store.executions` that leases need."""
-
-    async def beat(self, worker: str, lease: float) -> Beat:
-        """Extend all leases of *worker*."""
-        raise NotImplementedError
-
-    async def rescue(self, worker: str, count: int, *, lease: float) -> list[Claimed]:
-        """Take over rows whose lease has ended."""
-        raise NotImplementedError
-
-    async def release(self, worker: str, ids: Sequence[str]) -> None:
-        """End leases now."""
-        raise NotImplementedError
-
-    async def requeue(self, worker: str, ids: Sequence[str]) -> None:
-        """Put rows back that were never started."""
-        raise NotImplementedError
-
-    async def expire(self) -> int:
-        """Cancel what waited longer than it may."""
-        raise NotImplementedError
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -10,83 +10,27 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from reconciler import metrics
 from reconciler.errors import DatabaseLost
 from reconciler.log import bound, get_logger
 from reconciler.runtime.completer import Completer, Written
 from reconciler.runtime.hold import Hold, Runner
-from reconciler.runtime.lease import PASSING, LeaseKeeper, Leases
+from reconciler.runtime.lease import LeaseKeeper
 from reconciler.runtime.outcome import broken
-from reconciler.trigger.execution import Cause, Claimed, Ended, Status
+from reconciler.runtime.ports import PASSING, Ear, Executions, Gate, Pace
+from reconciler.trigger.execution import Claimed, Ended, Status
+
+__all__ = ["Pace", "Worker"]
 
 _LOG = get_logger("worker")
 _SPREAD: Final = 0.003  # seconds; workers that hear the same call don't come all at once
 _SOON: Final = 0.01
 _LAST_WORDS: Final = 5.0  # seconds that PostgreSQL has to take what is left at the end
-
-
-class Executions(Leases, Protocol):
-    """The part of `reconciler.store.executions` that a worker needs."""
-
-    async def claim(
-        self, worker: str, count: int, *, lease: float, causes: Collection[Cause] | None = None
-    ) -> list[Claimed]:
-        """Make up to *count* rows ours."""
-        raise NotImplementedError
-
-    async def note_started(self, worker: str, started: Sequence[tuple[str, int, str]]) -> None:
-        """Store n8n's execution ids."""
-        raise NotImplementedError
-
-    async def complete(self, worker: str, ended: Sequence[Ended]) -> set[tuple[str, int]]:
-        """Write ends; tell which were really written."""
-        raise NotImplementedError
-
-    async def next_due(self, causes: Collection[Cause] | None = None) -> float | None:
-        """Tell in how many seconds a claim can find something."""
-        raise NotImplementedError
-
-
-class Ear(Protocol):
-    """What hears that there is something to do; `reconciler.store.notify` has the real one."""
-
-    async def wait(self, seconds: float) -> bool:
-        """Wait for a call; False: there was none."""
-        raise NotImplementedError
-
-
-class Gate(Protocol):
-    """What says whether runs can be started at all."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether they can (a closed breaker lets things through)."""
-        raise NotImplementedError
-
-    async def wait_closed(self) -> None:
-        """Wait until they can."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How much at a time, and how often; times in seconds."""
-
-    concurrency: int = 10
-    batch: int = 10  # rows in one claim
-    lease: float = 30.0
-    heartbeat: float = 10.0
-    rescue: float = 5.0
-    poll: float = 1.0
-    gather: float = 0.003  # how long ends wait for others to be written with
-    grace: float = 30.0  # how long runs may go on after being told to stop
-    causes: frozenset[Cause] | None = None  # None: all
 
 
 class Worker:
@@ -153,6 +97,8 @@ class Worker:
 
     def _services(self, stopping: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
         services = [self._completer.run(), self._keeper.run(), self._note(), self._stir(stopping)]
+        if self._gate is not None:
+            services.append(self._gate.run())
         if self._ear is not None:
             services.append(self._listen(self._ear))
         return services
