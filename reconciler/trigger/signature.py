@@ -123,7 +123,7 @@ def sign(auth: Auth, body: bytes, *, id_: str, now: datetime) -> dict[str, str]:
     secret = auth.secrets[0].value
     expected = _expected(auth.scheme, secret, Call(headers=raw, body=body))
     if expected is None:
-        message = "the secret begins with whsec_, but what follows is not base64"
+        message = "the secret is empty, or begins with whsec_ and goes on with what is not base64"
         raise ValueError(message)
     match auth.scheme:
         case "standard-webhooks":
@@ -182,7 +182,9 @@ def _base64(part: bytes) -> bytes | None:
 
 
 def _expected(scheme: str, secret: str, call: Call) -> bytes | None:
-    """Compute the right digest; None when the secret can't be used."""
+    """Compute the right digest; None when the secret can't be used: an empty one is no secret."""
+    if not secret:
+        return None
     if scheme == "bearer":
         return _digest(secret.encode())
     key = secret.encode()
@@ -192,6 +194,8 @@ def _expected(scheme: str, secret: str, call: Call) -> bytes | None:
         try:
             key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
         except (binascii.Error, ValueError):
+            return None
+        if not key:
             return None
     id_ = call.one(b"webhook-id", b"svix-id") or b""
     stamp = call.one(b"webhook-timestamp", b"svix-timestamp") or b""
