@@ -96,15 +96,6 @@ WHERE (organization, kind, name) IN (
 RETURNING 1
 """
 
-BURY = f"""
-UPDATE reconciler.resources
-SET removed_at = COALESCE(removed_at, %(now)s), attempted = NULL, applied_at = %(now)s,
-    updated_at = clock_timestamp()
-WHERE {_AT}
-""".encode()
-
-FORGET = f"DELETE FROM reconciler.resources WHERE {_AT}".encode()
-
 MOVE = f"""
 UPDATE reconciler.resources
 SET organization = %(new_organization)s, kind = %(new_kind)s, name = %(new_name)s,

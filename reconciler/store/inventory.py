@@ -125,36 +125,6 @@ class Inventory:
                     cursor = await connection.execute(entries.SETTLE, values)
                     written.append((recorded.address, cursor))
 
-    async def bury(
-        self,
-        address: Address,
-        writes: Sequence[Write] = (),
-        outcome: StepOutcome | None = None,
-        *,
-        now: datetime,
-    ) -> None:
-        """Turn an entry into a tombstone: what it describes is archived and can be restored."""
-        async with self._database.transaction() as connection:
-            await self.rows.write(connection, writes, now)
-            values = {**entries.key(address), "now": now}
-            cursor = await connection.execute(entries.BURY, values)
-            _require(cursor.rowcount, address)
-            await journal.conclude(connection, outcome)
-
-    async def forget(
-        self,
-        address: Address,
-        writes: Sequence[Write] = (),
-        outcome: StepOutcome | None = None,
-        *,
-        now: datetime,
-    ) -> None:
-        """Delete an entry; one that is already gone is fine."""
-        async with self._database.transaction() as connection:
-            await self.rows.write(connection, writes, now)
-            await connection.execute(entries.FORGET, entries.key(address))
-            await journal.conclude(connection, outcome)
-
     async def move(
         self, old: Address, new: Address, others: Sequence[Recorded] = (), *, now: datetime
     ) -> None:

@@ -8,12 +8,9 @@ keys of the organizations (`reconciler.vault.data_keys`).
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from typing import Self
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -62,34 +59,6 @@ class Keyring:
     def keys(self) -> tuple[MasterKey, ...]:
         """All keys, the current one first."""
         return (self.current, *self.old)
-
-
-def new_key() -> str:
-    """Make a value for ENCRYPTION_KEY."""
-    while True:
-        key = secrets.token_hex(32)
-        if _weakness(bytes.fromhex(key)) is None:
-            return key
-
-
-def make_key_file(path: Path) -> None:
-    """Write a new key to *path*, readable by its owner only; an existing file is kept as it is."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists():
-        return
-    # Under another name first: a file of that name always holds a whole key, after a crash too.
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(new_key() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(temporary, path)
-    except FileExistsError:
-        return  # another process was first: its key counts
-    finally:
-        temporary.unlink()
 
 
 def _parse(text: str, setting: str) -> MasterKey:

@@ -17,7 +17,7 @@ from reconciler.resource.stamp import Stamp
 from reconciler.store.database import Database
 from reconciler.store.inventory import Inventory
 from reconciler.store.operations import Operations
-from reconciler.store.writes import RowDelete, RowWrite, StepIntent, StepOutcome, Write
+from reconciler.store.writes import RowWrite, StepIntent, StepOutcome, Write
 
 NOW = datetime(2026, 3, 1, 9, 30, 0, 250000, tzinfo=UTC)
 ADDRESS = Address("acme", "Automation", "invoices")
@@ -208,44 +208,6 @@ async def test_a_refused_write_does_not_spoil_the_connection(inventory: Inventor
     await inventory.settle(FULL, now=NOW)
 
     assert await inventory.load() == {ADDRESS: FULL}
-
-
-async def test_a_buried_entry_is_a_tombstone_that_can_be_restored(inventory: Inventory) -> None:
-    live = replace(FULL, removed=False)
-    await inventory.settle(live, [ORGANIZATION, AUTOMATION], now=NOW)
-
-    switch_off = RowWrite(
-        table="automations", row_id="a1", columns={"isActive": False}, create=False
-    )
-    await inventory.bury(ADDRESS, [switch_off], now=NOW)
-    buried = await inventory.load()
-    await inventory.settle(replace(live, attempted=None), now=NOW)
-
-    rows = await inventory.rows.select_rows("automations", ["a1"], ["isActive"])
-    assert buried == {ADDRESS: replace(live, removed=True, attempted=None)}
-    assert rows == {"a1": {"isActive": False}}
-    assert (await inventory.load())[ADDRESS].removed is False
-
-
-async def test_a_row_that_is_gone_does_not_stop_a_burial(inventory: Inventory) -> None:
-    await inventory.settle(FULL, now=NOW)
-
-    switch_off = RowWrite(
-        table="automations", row_id="a1", columns={"isActive": False}, create=False
-    )
-    await inventory.bury(ADDRESS, [switch_off], now=NOW)
-
-    assert await inventory.rows.select_rows("automations", ["a1"]) == {}
-
-
-async def test_a_forgotten_entry_is_gone_and_may_be_forgotten_twice(inventory: Inventory) -> None:
-    await inventory.settle(FULL, [ORGANIZATION, AUTOMATION], now=NOW)
-
-    for _ in range(2):
-        await inventory.forget(ADDRESS, [RowDelete(table="automations", row_id="a1")], now=NOW)
-
-    assert await inventory.load() == {}
-    assert await inventory.rows.select_rows("automations", ["a1"]) == {}
 
 
 async def test_a_moved_entry_keeps_its_ids(inventory: Inventory) -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import stat
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
 from reconciler.errors import ConfigError, ExitCode
 from reconciler.vault.data_keys import WrappedKey, new_data_key, open_box, unwrap
 from reconciler.vault.envelope import EnvelopeError
-from reconciler.vault.keyring import Keyring, make_key_file, new_key
+from reconciler.vault.keyring import Keyring
 
 
 def key(word: str) -> str:
@@ -84,26 +82,6 @@ def test_a_keyring_does_not_show_its_keys() -> None:
 
     assert key("now")[:8] not in repr(keyring)
     assert str(keyring.current.raw)[2:10] not in repr(keyring)
-
-
-def test_new_keys_are_accepted_and_differ() -> None:
-    keys = {new_key() for _ in range(20)}
-
-    assert len(keys) == 20
-    assert all(Keyring.parse(text).current.raw.hex() == text for text in keys)
-
-
-def test_a_key_file_is_for_its_owner_only_and_is_never_overwritten(tmp_path: Path) -> None:
-    path = tmp_path / "state" / "encryption.key"
-
-    make_key_file(path)
-    first = path.read_text(encoding="ascii")
-    make_key_file(path)
-
-    assert first == path.read_text(encoding="ascii")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert Keyring.parse(first.strip()).current.raw.hex() == first.strip()
-    assert list(path.parent.iterdir()) == [path]
 
 
 async def test_an_organization_gets_one_data_key_and_keeps_it() -> None:
