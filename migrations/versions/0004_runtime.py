@@ -100,10 +100,6 @@ OUR_INDEXES: dict[str, str] = {
     "events_due_idx": (
         "INDEX events_due_idx ON reconciler.events (due_at) WHERE dispatched_at IS NULL"
     ),
-    "events_dispatched_idx": (
-        "INDEX events_dispatched_idx ON reconciler.events (dispatched_at) "
-        "WHERE dispatched_at IS NOT NULL"
-    ),
     "events_organization_id_idx": (
         "INDEX events_organization_id_idx ON reconciler.events "
         "(organization_id, created_at DESC, id)"

@@ -21,6 +21,7 @@ from reconciler.runtime.supervisor import Patience, Supervisor
 from reconciler.settings import Settings
 from reconciler.store.database import Database
 from reconciler.store.figures import Figures
+from reconciler.store.notify import Notifier
 from reconciler.web.app import make_app
 from reconciler.web.health import PATIENCE, Check, Draining, Health, health_router
 from reconciler.web.server import HttpServer
@@ -72,8 +73,10 @@ async def open_daemon(
     causes(settings)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
+        notifier = Notifier(database)
+        stack.push_async_callback(notifier.close)
         parts = Parts()
-        base = Base(settings=settings, database=database, stack=stack)
+        base = Base(settings=settings, database=database, notifier=notifier, stack=stack)
         await add_roles(parts, base)
         checks: dict[str, Check] = {"database": _database_check(database), **parts.checks}
         health = Health(checks, remarks=parts.remarks, refresh=_sampler(database))

@@ -5,18 +5,35 @@ Not here: starting and stopping them (`reconciler.app.daemon`).
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from reconciler.app import new_id
+from reconciler.app.webhooks import webhook_routes
+from reconciler.app.worker import make_worker
 from reconciler.errors import ConfigError
-from reconciler.runtime.retention import Keep, RetentionService
+from reconciler.runtime.dispatcher import Dispatcher
+from reconciler.runtime.retention import RetentionService, Sweep
+from reconciler.runtime.scheduler import Scheduler
 from reconciler.runtime.service import Service
+from reconciler.runtime.worker import Pace
 from reconciler.settings import Role, Settings
 from reconciler.store.database import Database
-from reconciler.store.retention import Retention
+from reconciler.store.deliveries import Deliveries
+from reconciler.store.event_records import EventRecords
+from reconciler.store.events import Events
+from reconciler.store.executions import Executions
+from reconciler.store.notify import Notifier
+from reconciler.store.schedules import Schedules
 from reconciler.trigger.execution import Cause
+from reconciler.web.api import api_router
 from reconciler.web.health import Check
+
+_DAY = 86_400.0  # seconds
+_BATCH = 500  # rows that one commit of retention removes
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,7 +42,21 @@ class Base:
 
     settings: Settings
     database: Database
+    notifier: Notifier
     stack: AsyncExitStack
+
+    async def own_database(self, name: str, connections: int) -> Database:
+        """Open connections that other parts of the daemon can't use up."""
+        url = self.settings.database_url
+        assert url is not None  # or the first connection had failed
+        database = Database(
+            url.get_secret_value(), application_name=f"reconciler {name}", pool_size=connections
+        )
+        return await self.stack.enter_async_context(database)
+
+    def executions(self, database: Database) -> Executions:
+        """Give the executions over the connections of *database*."""
+        return Executions(database, new_id=new_id, notifier=self.notifier)
 
 
 @dataclass(slots=True)
@@ -50,14 +81,60 @@ def causes(settings: Settings) -> frozenset[Cause] | None:
 
 
 async def add_roles(parts: Parts, base: Base) -> None:
-    """Add what the roles of the settings need."""
+    """Add what the roles of the settings need; raises ConfigError."""
     roles = base.settings.roles
+    if Role.WORKER in roles and base.settings.fire_triggers:
+        await _add_worker(parts, base)
     if Role.SCHEDULER in roles:
-        _add_scheduler(parts, base)
+        await _add_scheduler(parts, base)
+    if Role.API in roles:
+        await _add_api(parts, base)
 
 
-def _add_scheduler(parts: Parts, base: Base) -> None:
+async def _add_worker(parts: Parts, base: Base) -> None:
     settings = base.settings
-    keep = Keep(days=settings.retention_days, per_automation=settings.retention_per_automation)
-    if keep.days or keep.per_automation:
-        parts.services.append(RetentionService(Retention(base.database), keep))
+    database = await base.own_database("worker", 4)
+    pace = Pace(
+        concurrency=settings.worker_concurrency, grace=settings.grace, causes=causes(settings)
+    )
+    worker = await make_worker(settings, database, base.executions(database), pace, base.stack)
+    parts.services.append(worker)
+
+
+async def _add_scheduler(parts: Parts, base: Base) -> None:
+    database = await base.own_database("scheduler", 3)
+    poke = base.notifier.poke
+    parts.services += [
+        Scheduler(Schedules(database, new_id=new_id), base.notifier),
+        Dispatcher(Events(database, base.executions(database)), poke),
+    ]
+    found = sweeps(base.settings, database)
+    if found:
+        parts.services.append(RetentionService(found))
+
+
+def sweeps(settings: Settings, database: Database) -> dict[str, Sweep]:
+    """Say how each table is kept from growing."""
+    days, keep = settings.retention_days or None, settings.retention_per_automation or None
+    found: dict[str, Sweep] = {}
+    if days or keep:
+        prune = Executions(database, new_id=new_id).prune
+        found["workflow_executions"] = lambda most: prune(
+            days=days, keep=keep, batch=_BATCH, most=most
+        )
+    if days:
+        seconds = days * _DAY
+        deliveries, events = Deliveries(database, new_id=new_id), EventRecords(database)
+        found["webhook_deliveries"] = lambda most: deliveries.prune(seconds, most=most)
+        found["events"] = functools.partial(events.prune, seconds)
+    return found
+
+
+async def _add_api(parts: Parts, base: Base) -> None:
+    database = await base.own_database("api", 8)
+    executions = base.executions(database)
+    direct: Mapping[str, Any] = webhook_routes(base.settings, database, executions, base.notifier)
+    for app in direct.values():
+        base.stack.push_async_callback(app.rejections.flush)
+    parts.direct.update(direct)
+    parts.routers.append(api_router(database, executions, new_id=new_id, poke=base.notifier.poke))

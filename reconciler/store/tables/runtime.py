@@ -166,11 +166,6 @@ events = Table(
         "dispatched_at",
         postgresql_where=text("dispatched_at IS NOT NULL"),
     ),
-    Index(
-        "events_dispatched_idx",
-        "dispatched_at",
-        postgresql_where=text("dispatched_at IS NOT NULL"),
-    ),
     Index("events_organization_id_idx", "organization_id", text("created_at DESC"), "id"),
     schema=OURS,
 )

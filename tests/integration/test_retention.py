@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from reconciler.runtime.retention import Keep, RetentionService
+from reconciler.app.roles import sweeps
+from reconciler.runtime import retention
+from reconciler.runtime.retention import RetentionService
+from reconciler.settings import Settings
 from reconciler.store.database import Database
 from reconciler.store.figures import Figures
-from reconciler.store.retention import Retention
 
 pytestmark = pytest.mark.postgres
 
@@ -22,9 +24,11 @@ SELECT format('%s-%s-%s', automation, status, number), automation, 'o', status::
     'webhook', '{}', made, made, CASE WHEN status IN ('QUEUED', 'RUNNING') THEN NULL ELSE made END,
     made
 FROM unnest(ARRAY['a', 'b']) AS automation,
-    unnest(ARRAY['QUEUED', 'RUNNING', 'SUCCESS', 'FAILED', 'TIMEOUT', 'CANCELLED']) AS status,
+    unnest(ARRAY['QUEUED', 'RUNNING', 'SUCCESS', 'FAILED', 'TIMEOUT', 'CANCELLED'])
+        WITH ORDINALITY AS states (status, place),
     generate_series(0, 19) AS number,
-    LATERAL (SELECT (clock_timestamp() AT TIME ZONE 'UTC') - number * interval '1 day' AS made) AS t
+    LATERAL (SELECT (statement_timestamp() AT TIME ZONE 'UTC') - number * interval '1 day'
+        - place * interval '1 minute' AS made) AS t
 """
 
 
@@ -66,16 +70,17 @@ def count(connection: psycopg.Connection[tuple[object, ...]], table: str, where:
     return row and row[0]
 
 
-async def sweep(url: str, keep: Keep, batch: int = 7) -> dict[str, int]:
+async def sweep(url: str, *, days: int, per_automation: int) -> dict[str, int]:
+    settings = Settings(retention_days=days, retention_per_automation=per_automation)
     async with Database(url) as database:
-        service = RetentionService(Retention(database, batch=batch), keep, pause=0)
+        service = RetentionService(sweeps(settings, database), pause=0)
         return await service.sweep(asyncio.Event())
 
 
 async def test_only_what_ended_long_ago_is_removed(
     upgraded_url: str, history: psycopg.Connection[tuple[object, ...]]
 ) -> None:
-    removed = await sweep(upgraded_url, Keep(days=5, per_automation=0))
+    removed = await sweep(upgraded_url, days=5, per_automation=0)
 
     ended = "status NOT IN ('QUEUED', 'RUNNING')"
     assert removed == {"workflow_executions": 2 * 4 * 15, "webhook_deliveries": 15, "events": 5}
@@ -84,36 +89,42 @@ async def test_only_what_ended_long_ago_is_removed(
     assert count(history, "reconciler.events", "dispatched_at IS NULL") == 10
 
 
+async def test_many_are_removed_in_several_calls(
+    upgraded_url: str,
+    history: psycopg.Connection[tuple[object, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retention, "MOST", 7)
+
+    removed = await sweep(upgraded_url, days=5, per_automation=0)
+
+    assert removed == {"workflow_executions": 2 * 4 * 15, "webhook_deliveries": 15, "events": 5}
+
+
 async def test_the_newest_of_each_automation_stay(
     upgraded_url: str, history: psycopg.Connection[tuple[object, ...]]
 ) -> None:
-    removed = await sweep(upgraded_url, Keep(days=0, per_automation=30))
+    removed = await sweep(upgraded_url, days=0, per_automation=30)
 
-    # The newest 30 are those of five days, six a day; of the older ones two a day have not ended.
-    assert removed == {"workflow_executions": 2 * 15 * 4}
-    for automation in "ab":
-        newest = (
-            f"\"automationId\" = '{automation}' AND \"createdAt\" > now() - interval '4.5 days'"
-        )
-        assert count(history, "workflow_executions", newest) == 30
+    assert removed == {"workflow_executions": 2 * (4 * 20 - 30)}
     assert count(history, "workflow_executions", "status IN ('QUEUED', 'RUNNING')") == 2 * 2 * 20
 
 
 async def test_keeping_everything_removes_nothing(
     upgraded_url: str, history: psycopg.Connection[tuple[object, ...]]
 ) -> None:
-    assert await sweep(upgraded_url, Keep(days=0, per_automation=0)) == {}
+    assert await sweep(upgraded_url, days=0, per_automation=0) == {}
 
 
-async def test_two_sweeps_at_once_remove_each_row_once(
+async def test_two_sweeps_at_once_leave_what_one_leaves(
     upgraded_url: str, history: psycopg.Connection[tuple[object, ...]]
 ) -> None:
-    keep = Keep(days=5, per_automation=10)
-    both = await asyncio.gather(*(sweep(upgraded_url, keep) for _ in range(2)))
-    again = await sweep(upgraded_url, keep)
+    both = [sweep(upgraded_url, days=5, per_automation=10) for _ in range(2)]
+    found = await asyncio.gather(*both)
+    again = await sweep(upgraded_url, days=5, per_automation=10)
 
-    assert sum(one.get("webhook_deliveries", 0) for one in both) <= 15
-    assert "workflow_executions" not in again
+    assert sum(one.get("workflow_executions", 0) for one in found) == 2 * (4 * 20 - 10)
+    assert again == {}
     assert count(history, "workflow_executions", "status IN ('QUEUED', 'RUNNING')") == 2 * 2 * 20
 
 
