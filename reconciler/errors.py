@@ -13,10 +13,12 @@
     |- UnreachableError                exit 7    a server is away or refuses our login
     |  |- DatabaseUnreachable
     |  |- DatabaseTooNew / DatabaseTooOld
-    |  `- N8nUnreachable, N8nUnauthorized
+    |  |- N8nUnreachable, N8nUnauthorized
+    |  `- GitUnreachable
     |- N8nError                        exit 1    n8n answered, and the answer was no
     |  |- N8nInvalid (400), N8nForbidden (403), N8nNotFound (404), N8nConflict (409)
     |  `- N8nUnavailable (429, 5xx)     exit 7   trying again later can help
+    |- RevisionGone                    exit 1    a branch or a commit is not there
     |- DeadlineExceeded                exit 8    it took longer than allowed
     |- UsageError                      exit 64   a flag or an argument is wrong
     `- ConfigError                     exit 78   a setting or a key is wrong
@@ -130,6 +132,14 @@ class N8nUnreachable(UnreachableError):
 
 class N8nUnauthorized(UnreachableError):
     """n8n refuses the API key (401)."""
+
+
+class GitUnreachable(UnreachableError):
+    """git is not installed, or the repository does not answer or refuses the login."""
+
+
+class RevisionGone(ReconcilerError):
+    """A branch, a commit or a folder in it is not there."""
 
 
 class N8nError(ReconcilerError):
