@@ -12,7 +12,7 @@ Not here: time limits, what to do with a run that failed (`reconciler.runtime.wo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -197,20 +197,16 @@ class Follower:
 
     async def _follow(self) -> None:
         while self._sight.watches:
-            wait = await self._guarded(self._sight.turn)
             self._wake.clear()
-            if not self._sight.hurry:
+            wait = self._pace.away if self.unreachable else self._sight.due()
+            if wait > 0:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), wait)
+                if self._sight.due() > 0:
+                    continue
+            try:
+                await self._sight.turn()
+            except ReconcilerError:
+                self.unreachable = True  # n8n being away is no reason to stop following
             else:
-                await asyncio.sleep(wait)
-
-    async def _guarded(self, turn: Callable[[], Awaitable[float]]) -> float:
-        """Take a turn; n8n being away is no reason to stop following."""
-        try:
-            wait = await turn()
-        except ReconcilerError:
-            self.unreachable = True
-            return self._pace.away
-        self.unreachable = False
-        return wait
+                self.unreachable = False

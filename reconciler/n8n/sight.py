@@ -6,6 +6,7 @@ Not here: starting runs and waiting for them (`reconciler.n8n.follow`).
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from reconciler.resource.payload import Object
 _REMEMBERED = 20_000  # ids of executions that are none of ours
 _LARGE_ROW = 64 * 1024  # mean bytes of a row from where rows are read one by one
 _FEW_OURS = 0.25  # share of rows that are ours below which they are read one by one
+_SPACING = 3  # the time between two questions, in times of what the last one took
 _MEMORY = 0.8  # of the mean size and share, from one listing to the next
 
 
@@ -24,10 +26,10 @@ _MEMORY = 0.8  # of the mean size and share, from one listing to the next
 class Pace:
     """How often we ask, and how long we wait before we believe that nothing is there; seconds."""
 
-    shortest: float = 0.015
+    shortest: float = 0.005
     longest: float = 0.25  # while there are runs that began just now
     young: float = 0.5  # a run's age from where we look for it among the running ones
-    slow: float = 0.5  # between two looks at the running ones, growing with their age
+    slow: float = 0.25  # between two looks at the running ones, growing with their age
     slowest: float = 2.0
     away: float = 1.0  # between two tries while n8n is away
     answer: float = 5.0  # for the answer of a run that has ended
@@ -50,6 +52,7 @@ class Watch:
         "correlation",
         "ended",
         "execution_id",
+        "missed",
         "settled",
         "sure",
         "waiting",
@@ -69,6 +72,7 @@ class Watch:
         self.settled: float | None = None  # when we learned what became of the call
         self.sure = False  # n8n said that the run began
         self.waiting = False
+        self.missed = 0  # how often it was in neither listing
         self._known = known
 
     def learn(self, execution_id: str) -> None:
@@ -100,7 +104,9 @@ class Sight:
         self._unread: set[str] = set()  # workflows with runs that are too large to look into
         self._mean_size = 0.0
         self._share = 1.0
-        self._wait = pace.longest / 4
+        self._wait = pace.shortest * 2
+        self._asked = 0.0  # when the newest were listed, and how long that took
+        self._cost = 0.0
         self._next_slow = 0.0
 
     @property
@@ -112,12 +118,6 @@ class Sight:
     def watches(self) -> list[Watch]:
         """The runs that are waited for and have not ended."""
         return [watch for watch in self._watches.values() if not watch.ended.done()]
-
-    @property
-    def hurry(self) -> bool:
-        """Whether some began just now: then we look soon anyway, and need not be woken."""
-        now = asyncio.get_running_loop().time()
-        return any(w.settled and now - w.born < self._pace.young for w in self.watches)
 
     async def prepare(self) -> None:
         """Learn the highest execution id."""
@@ -134,8 +134,30 @@ class Sight:
         if self._watches.get(watch.correlation) is watch:
             del self._watches[watch.correlation]
 
-    async def turn(self) -> float:
-        """Ask n8n and note what it says; give the seconds until the next turn."""
+    def due(self) -> float:
+        """Give the seconds until the next turn can tell something."""
+        now = asyncio.get_running_loop().time()
+        new = [watch for watch in self.watches if self._is_new(watch, now)]
+        soon = self._due_for_new(new) if any(watch.settled for watch in new) else math.inf
+        if any(now - watch.born >= self._pace.young for watch in self.watches):
+            soon = min(soon, self._next_slow)
+        oldest = min((watch.born for watch in self.watches), default=now)
+        return max(0.0, min(soon, max(self._next_slow, oldest + self._pace.young)) - now)
+
+    def _due_for_new(self, new: list[Watch]) -> float:
+        """Give the time when one question serves all that were started together.
+
+        While calls are being answered, more runs will have ended a moment later: n8n answers them
+        one after the other, and the question too.
+        """
+        settled = [watch.settled for watch in new if watch.settled is not None]
+        first, last = (max(at, self._asked) for at in (min(settled), max(settled)))
+        if len(settled) < len(new):
+            return first + max(self._pace.shortest, _SPACING * self._cost)
+        return min(last + self._wait, first + self._pace.longest)
+
+    async def turn(self) -> None:
+        """Ask n8n and note what it says."""
         begun = asyncio.get_running_loop().time()
         slow = begun >= self._next_slow and any(
             begun - watch.born >= self._pace.young for watch in self.watches
@@ -143,17 +165,22 @@ class Sight:
         if slow:
             await self._look_among_running()
         new = [watch for watch in self.watches if self._is_new(watch, begun)]
-        found = await self._look_among_newest(new) if new else 0
+        if new:
+            asked = asyncio.get_running_loop().time()
+            found = await self._look_among_newest(new)
+            self._asked = asyncio.get_running_loop().time()
+            self._cost = self._asked - asked
+            self._adapt(found, new)
         if slow:
             self._conclude(begun)
             self._next_slow = asyncio.get_running_loop().time() + self._patience()
-        if not new:
-            return max(0.0, self._next_slow - asyncio.get_running_loop().time())
+
+    def _adapt(self, found: int, new: list[Watch]) -> None:
+        settled = sum(1 for watch in new if watch.settled is not None)
         if found == 0:
-            self._wait = min(self._pace.longest, self._wait * 1.5)
-        elif found * 2 >= len(new):
-            self._wait = max(self._pace.shortest, self._wait * 0.7)
-        return self._wait
+            self._wait = min(self._pace.longest, self._wait * 1.6)
+        elif found >= settled:
+            self._wait = max(self._pace.shortest, self._wait * 0.8)
 
     def _is_new(self, watch: Watch, now: float) -> bool:
         """Whether it is looked for among the newest: it may have ended before we knew its id."""
@@ -162,13 +189,13 @@ class Sight:
     def _patience(self) -> float:
         now = asyncio.get_running_loop().time()
         youngest = min((now - watch.born for watch in self.watches), default=0.0)
-        return min(self._pace.slowest, max(self._pace.slow, youngest / 20))
+        return min(self._pace.slowest, max(self._pace.slow, youngest / 10))
 
     async def _look_among_newest(self, new: list[Watch]) -> int:
         """List the newest executions that have ended; give how many of ours were among them."""
         after = min(watch.after for watch in new)
         one_by_one = self._mean_size > _LARGE_ROW or self._share < _FEW_OURS
-        limit = max(10, min(100, 2 * len(new) + 5))
+        limit = max(5, min(100, len(new) + 1))
         sizes: list[int] = []
         found = 0
         large: list[tuple[str, int]] = []
@@ -180,6 +207,8 @@ class Sight:
                 continue
             if not one_by_one:
                 found += self._note(self._runs.read(row))
+                if found == len(new):
+                    break
             elif self._may_be_ours(row):
                 large.append((str(id_), sizes[-1]))
         for id_text, size in large:
@@ -257,5 +286,9 @@ class Sight:
             if watch.execution_id is not None or watch.settled is None:
                 continue
             patience = self._pace.sure if watch.sure else self._pace.unseen
-            if begun - watch.settled >= patience and watch.workflow_id not in self._unread:
+            if begun - watch.settled < patience or watch.workflow_id in self._unread:
+                continue
+            # Once is not enough: n8n lists a run in neither state while it is ending it.
+            watch.missed += 1
+            if watch.missed > 1:
                 yield watch

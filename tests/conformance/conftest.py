@@ -31,6 +31,7 @@ class Target:
     url: str
     api_key: str = field(repr=False)
     real: bool
+    fake: FakeN8n | None = None
 
 
 @dataclass(slots=True)
@@ -115,7 +116,7 @@ def n8n_target(request: pytest.FixtureRequest) -> Iterator[Target]:
     if request.param == "fake":
         fake = FakeN8n(lag=3)
         with serve(fake) as url:
-            yield Target(url, fake.api_key, real=False)
+            yield Target(url, fake.api_key, real=False, fake=fake)
     elif address := os.environ.get("CONFORMANCE_N8N_URL"):
         yield Target(address, os.environ["CONFORMANCE_N8N_API_KEY"], real=True)
     else:

@@ -2,7 +2,7 @@
 
 The conformance suite runs the same tests against this and a real n8n; it is only
 trusted because of that. `handle` is the whole server; `fake_n8n_api` calls it in
-process, `fake_n8n_http` through httpx or a real socket. Not here: running workflows.
+process, `fake_n8n_http` through httpx or a real socket. Workflows end as `script` says.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from tests.doubles import fake_n8n_credentials, fake_n8n_rules, fake_n8n_workflows
 from tests.doubles.fake_n8n_credentials import Credentials
+from tests.doubles.fake_n8n_executions import Executions, Outcome, Script, output
 from tests.doubles.fake_n8n_faults import Fault
 from tests.doubles.fake_n8n_rules import NODE_TYPES, Refused
-from tests.doubles.fake_n8n_state import Execution, State, Workflow
+from tests.doubles.fake_n8n_state import State
 from tests.doubles.fake_n8n_workflows import Workflows
 
 Answer: TypeAlias = tuple[int, dict[str, str], bytes]
@@ -76,6 +78,7 @@ class FakeN8n:
         self.calls: list[Logged] = []
         self.seed, self.lag, self.node_types = seed, lag, node_types
         self._lock = threading.RLock()
+        self._script = Script()
         self.restore(State())
 
     # The state, for tests.
@@ -89,6 +92,7 @@ class FakeN8n:
         self.state = state.copy()
         self.workflows = Workflows(self.state, self.seed, self.node_types, self.lag)
         self.credentials = Credentials(self.state, self.seed)
+        self.executions = Executions(self.state, self._script, self.page_limit)
 
     def settle(self) -> None:
         """Let all publications take effect now."""
@@ -110,6 +114,21 @@ class FakeN8n:
         """Unpublish a workflow by hand, at once."""
         self.workflows.unpublish(id_)
         self.workflows.settle(id_)
+
+    def script(self, workflow_id: str | None, *outcomes: Outcome) -> None:
+        """Say how the next runs of a workflow (None: of any) go; after that they succeed."""
+        self._script.queues.setdefault(workflow_id, deque()).extend(outcomes)
+
+    def always(self, workflow_id: str | None, outcome: Outcome) -> None:
+        """Say how all runs of a workflow (None: of any) go that no `script` speaks of."""
+        self._script.always[workflow_id] = outcome
+
+    def run_natively(self, workflow_id: str, *, node: str = "Telegram", **item: Any) -> str:
+        """Start a run as one of n8n's own triggers does; give the execution's id."""
+        with self._lock:
+            workflow = self.state.workflows[workflow_id]
+            version = workflow.live_id or workflow.version_id
+            return self.executions.begin(workflow, version, "trigger", node, item).id
 
     # The server.
 
@@ -185,8 +204,8 @@ class FakeN8n:
                 return self._workflow(method, rest, query, body)
             case _, ["credentials", *rest]:
                 return self._credential(method, rest, query, body)
-            case "GET", ["executions", *rest]:
-                return self._execution(rest, query)
+            case _, ["executions", *rest]:
+                return self._execution(method, rest, query)
             case "GET", ["tags"]:
                 return self._page([], query, lambda row: row)
             case "GET", ["discover"]:
@@ -248,14 +267,17 @@ class FakeN8n:
                 return {"status": "OK", "message": "Connection successful!"}
         raise Refused(405, f"{method} method not allowed")
 
-    def _execution(self, rest: list[str], query: dict[str, str]) -> Any:
-        if rest:
-            if rest[0] not in self.state.executions:
-                raise Refused(404, "Not Found")
-            return _shown_execution(self.state.executions[rest[0]])
-        wanted = query.get("workflowId")
-        found = [e for e in self.state.executions.values() if wanted in {None, e.workflow_id}]
-        return self._page(list(reversed(found)), query, _shown_execution)
+    def _execution(self, method: str, rest: list[str], query: dict[str, str]) -> Any:
+        match method, rest:
+            case "GET", []:
+                return self.executions.listing(query)
+            case "GET", [id_]:
+                return self.executions.get(id_, query)
+            case "DELETE", [id_]:
+                return self.executions.delete(id_)
+            case "POST", [id_, "stop"]:
+                return self.executions.stop(id_)
+        raise Refused(405, f"{method} method not allowed")
 
     def _page(self, found: list[Any], query: dict[str, str], show: Callable[[Any], Any]) -> Any:
         limit, offset = int(query.get("limit", 100)), int(query.get("offset", 0))
@@ -297,7 +319,29 @@ class FakeN8n:
         refusal = self._refused_at_the_door(node, headers)
         if refusal is not None:
             return refusal
-        self._run(workflow, live.id, _parsed(body))
+        if headers.get("content-type", "").startswith("application/json") and body:
+            try:
+                json.loads(body)
+            except ValueError:
+                return _json(422, {"code": 422, "message": "Failed to parse request body"})
+        item = {
+            "headers": dict(headers),
+            "params": {},
+            "query": {},
+            "body": _parsed(body) or {},
+            "webhookUrl": f"http://localhost/webhook/{path}",
+            "executionMode": "production",
+        }
+        execution = self.executions.begin(workflow, live.id, "webhook", str(node["name"]), item)
+        match (node.get("parameters") or {}).get("responseMode"):
+            case "responseNode" if execution.outcome.respond is not None:
+                return execution.outcome.respond
+            case "lastNode" | "responseNode" if execution.outcome.error is not None:
+                return _json(500, {"message": "Error in workflow"})
+            case "lastNode":
+                return _json(200, next(iter(output(execution)), {}))
+            case "responseNode":
+                return 200, _HTML, b""
         return _json(200, {"message": "Workflow was started"})
 
     def _refused_at_the_door(
@@ -313,25 +357,6 @@ class FakeN8n:
         if sent != credential.data.get("value"):
             return 403, _HTML, b"Authorization data is wrong!"
         return None
-
-    def _run(self, workflow: Workflow, version_id: str, body: Any) -> None:
-        id_ = str(len(self.state.executions) + 1)
-        self.state.executions[id_] = Execution(
-            id=id_, workflow_id=workflow.id, version_id=version_id, at=self.state.now(), body=body
-        )
-
-
-def _shown_execution(execution: Execution) -> dict[str, Any]:
-    return {
-        "id": execution.id,
-        "finished": True,
-        "mode": "webhook",
-        "status": "success",
-        "startedAt": execution.at,
-        "stoppedAt": execution.at,
-        "workflowId": execution.workflow_id,
-        "workflowVersionId": execution.version_id,
-    }
 
 
 def _json(status: int, value: Any) -> Answer:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.doubles.fake_n8n_executions import Outcome
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -71,13 +74,21 @@ class Credential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """A run of a workflow, finished at once."""
+    """A run of a workflow; *item* is what its first node gave, *last* the node it ends with."""
 
     id: str
     workflow_id: str
     version_id: str
     at: str
+    begun: float
     body: Any
+    mode: str
+    node: str
+    item: dict[str, Any]
+    last: str
+    outcome: Outcome
+    status: str = "running"
+    stopped_at: str | None = None
 
 
 @dataclass(slots=True)
@@ -91,6 +102,7 @@ class State:
     pending: dict[str, int] = field(default_factory=dict)  # workflow id -> call number
     clock: int = 0
     made: int = 0
+    executed: int = 0
     calls: int = 0
 
     def copy(self) -> State:
