@@ -7,9 +7,11 @@ id of the row. Another organization's name or id answers like an unknown one. No
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from reconciler.store.database import Database
+from reconciler.store.webhooks import DEFAULT_PERIOD, DEFAULT_RATE
 
 _ORGANIZATIONS = b"""
 SELECT o.id, r.name, o.name FROM public.organization o
@@ -28,11 +30,19 @@ WHERE (%(home)s::text IS NULL OR a."orgId" = %(home)s)
                                   OR r.organization = %(organization)s)))
 ORDER BY r.organization, a.id
 """
-_API_TRIGGERS = b"""
-SELECT id, name, "eventFilters"::text FROM public.workflow_triggers
-WHERE "automationId" = %(id)s AND "triggerType" = 'API_CALL' AND "isActive"
-ORDER BY name, id
+_TRIGGERS = b"""
+SELECT t.id, t.name, t."triggerType"::text, t."isActive", t."eventFilters"::text,
+       t."triggerEvent", t."cronSchedule", t."lastTriggeredAt", t."triggerCount"
+FROM public.workflow_triggers t
+LEFT JOIN reconciler.resources r ON r.row_id = t.id AND r.kind = 'Trigger'
+WHERE t."automationId" = %(id)s AND r.removed_at IS NULL
+ORDER BY t.name, t.id
 """
+_RATE = f"""
+SELECT coalesce(max(rate_limit), {DEFAULT_RATE}),
+       coalesce(max(rate_period_seconds), {DEFAULT_PERIOD})
+FROM reconciler.automation_runtime WHERE automation_id = %(id)s
+""".encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +72,18 @@ class AutomationEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApiTrigger:
-    """An active trigger of type API_CALL; *filters* as JSON text."""
+class TriggerEntry:
+    """A trigger of an automation; *filters* as JSON text."""
 
     id: str
     name: str | None
+    type: str
+    active: bool
     filters: str | None
+    event: str
+    cron: str | None
+    last_triggered_at: datetime | None
+    count: int
 
 
 class Directory:
@@ -98,10 +114,27 @@ class Directory:
             for row in await self._rows(_AUTOMATIONS, values)
         ]
 
-    async def api_triggers(self, automation_id: str) -> list[ApiTrigger]:
-        """List the active API_CALL triggers of an automation, by name."""
-        rows = await self._rows(_API_TRIGGERS, {"id": automation_id})
-        return [ApiTrigger(id=row[0], name=row[1], filters=row[2]) for row in rows]
+    async def triggers(self, automation_id: str) -> list[TriggerEntry]:
+        """List the triggers of an automation, by name."""
+        return [
+            TriggerEntry(
+                id=row[0],
+                name=row[1],
+                type=row[2],
+                active=row[3],
+                filters=row[4],
+                event=row[5],
+                cron=row[6],
+                last_triggered_at=row[7],
+                count=row[8],
+            )
+            for row in await self._rows(_TRIGGERS, {"id": automation_id})
+        ]
+
+    async def rate(self, automation_id: str) -> tuple[int, float]:
+        """Tell how many calls of an automation are let in, and in how many seconds."""
+        [row] = await self._rows(_RATE, {"id": automation_id})
+        return row[0], float(row[1])
 
     async def _rows(self, statement: bytes, values: dict[str, Any]) -> list[tuple[Any, ...]]:
         async with self._database.transaction() as connection:

@@ -15,7 +15,8 @@ from reconciler.store.database import Database
 # A token of a person never allows more than the person is allowed now; a person that has left the
 # organization has none. Last use is written once a minute at most.
 _FIND = b"""
-SELECT t.id, t.organization_id, t.name, t.role, t.scopes, t.secret_hash, m.role, t.user_id
+SELECT t.id, t.organization_id, t.name, t.role, t.scopes, t.secret_hash, m.role,
+       t.last_used_at IS NULL OR t.last_used_at < statement_timestamp() - interval '1 minute'
 FROM reconciler.api_tokens t
 LEFT JOIN reconciler.memberships m
     ON m.organization_id = t.organization_id AND m.user_id = t.user_id
@@ -84,6 +85,7 @@ class LiveToken:
     scopes: tuple[str, ...]
     digest: bytes
     member_role: str | None
+    unmarked: bool  # its last use is not noted, or a while ago
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,7 @@ class Tokens:
             scopes=tuple(row[4]),
             digest=bytes(row[5]),
             member_role=row[6],
+            unmarked=row[7],
         )
 
     async def used(self, id_: str) -> None:

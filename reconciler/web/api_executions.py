@@ -1,0 +1,122 @@
+"""Executions over HTTP: ask for one, look at them, cancel, retry."""
+
+# No postponed annotations here: FastAPI reads them, and they name what is local to a function.
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import JSONResponse
+
+from reconciler.access import Action, Principal
+from reconciler.log import REDACTOR
+from reconciler.store.directory import Directory
+from reconciler.store.execution_documents import execution_document, summary_document
+from reconciler.store.executions import Cancelled, Executions, Filters
+from reconciler.trigger.execution import Accepted, Refusal
+from reconciler.web.answers import RETRY_AFTER, Refused
+from reconciler.web.auth import Authenticator
+from reconciler.web.bodies import ExecutionsQuery, moment
+
+_NOT_FOUND = ("not-found", "there is no such execution")
+
+
+def executions_router(
+    auth: Authenticator, executions: Executions, directory: Directory
+) -> APIRouter:
+    """Make the routes below /api/executions."""
+    router = APIRouter()
+    views = Depends(auth.requires(Action.EXECUTIONS_VIEW))
+    cancels = Depends(auth.requires(Action.EXECUTIONS_CANCEL))
+    retries = Depends(auth.requires(Action.EXECUTIONS_RETRY))
+
+    @router.get("/api/executions")
+    async def page(
+        who: Annotated[Principal, views], query: Annotated[ExecutionsQuery, Query()]
+    ) -> dict[str, Any]:
+        """List executions, newest first; `next` is the cursor of the page after this one."""
+        found = await executions.list(
+            Filters(
+                organization_id=who.organization_id,
+                automation_id=None
+                if query.automation is None
+                else await automation_id(directory, query.automation, who),
+                statuses=query.status,
+                causes=query.cause,
+                since=moment(query.since, "since"),
+                until=moment(query.until, "until"),
+            ),
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+        data = who.may(Action.EXECUTIONS_DATA)
+        rows = [summary_document(one, data=data) for one in found.executions]
+        return {"executions": _redacted(rows), "next": found.cursor}
+
+    @router.get("/api/executions/{id_}")
+    async def show(id_: str, who: Annotated[Principal, views]) -> dict[str, Any]:
+        """Show an execution; data and errors only to those who may see data."""
+        found = await executions.get(who.organization_id, id_)
+        if found is None:
+            raise Refused(404, *_NOT_FOUND)
+        document = execution_document(found, data=who.may(Action.EXECUTIONS_DATA))
+        return _redacted([document])[0]
+
+    @router.post("/api/executions/{id_}/cancel")
+    async def cancel(id_: str, who: Annotated[Principal, cancels]) -> JSONResponse:
+        """Cancel an execution: at once while it waits, soon while it runs (202)."""
+        match await executions.cancel(who.organization_id, id_):
+            case Cancelled.UNKNOWN:
+                raise Refused(404, *_NOT_FOUND)
+            case Cancelled.ENDED:
+                raise Refused(409, "ended", "it has ended already")
+            case Cancelled.ASKED:
+                return JSONResponse({"executionId": id_, "status": "RUNNING"}, 202)
+            case _:
+                return JSONResponse({"executionId": id_, "status": "CANCELLED"})
+
+    @router.post("/api/executions/{id_}/retry", status_code=202)
+    async def retry(id_: str, who: Annotated[Principal, retries]) -> dict[str, Any]:
+        """Run it again as a new execution with the same input."""
+        accepted = await executions.retry(who.organization_id, id_)
+        if accepted.refusal is Refusal.UNKNOWN:
+            raise Refused(404, *_NOT_FOUND)
+        require_accepted(accepted)
+        return {"executionId": accepted.id, "status": "QUEUED", "retryOf": id_}
+
+    return router
+
+
+async def automation_id(directory: Directory, name: str, who: Principal) -> str:
+    """Find the automation that a caller names; raises Refused (404)."""
+    found = await directory.automations(name, who.organization_id)
+    if len(found) != 1:
+        raise Refused(404, "not-found", "there is no such automation")
+    return found[0].id
+
+
+def require_accepted(accepted: Accepted) -> None:
+    """Raise Refused for a run that did not become a row."""
+    match accepted.refusal:
+        case None:
+            return
+        case Refusal.FULL:
+            wait = {"Retry-After": str(RETRY_AFTER)}
+            raise Refused(429, "queue-full", "too many executions wait already", wait)
+        case Refusal.INACTIVE:
+            raise Refused(409, "inactive", "the automation or its trigger is switched off")
+        case Refusal.UNSTORABLE:
+            raise Refused(400, "bad-body", "the input holds what can't be stored")
+        case _:
+            raise Refused(404, "not-found", "there is no such automation")
+
+
+def _redacted(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Take secrets that we know out of what workflows said when they failed."""
+    for document in documents:
+        for word in ("errorMessage", "errorStack"):
+            if isinstance(document.get(word), str):
+                document[word] = REDACTOR.text(document[word])
+        for attempt in document.get("attempts", ()):
+            if isinstance(attempt.get("error"), str):
+                attempt["error"] = REDACTOR.text(attempt["error"])
+    return documents

@@ -1,0 +1,131 @@
+"""Running an automation over HTTP, with the same limits as its webhooks."""
+
+# No postponed annotations here: FastAPI reads them, and they name what is local to a function.
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Depends, Response
+from fastapi.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from reconciler import metrics
+from reconciler.access import Action, Principal
+from reconciler.resource.payload import Json, Value
+from reconciler.store.deliveries import Deliveries, Delivery
+from reconciler.store.directory import Directory
+from reconciler.trigger.execution import Accepted, NewExecution
+from reconciler.trigger.manual import UnknownTrigger, Way, way_of_call
+from reconciler.trigger.match import FilterFailed
+from reconciler.web.answers import Refused
+from reconciler.web.api_executions import automation_id, require_accepted
+from reconciler.web.auth import Authenticator
+from reconciler.web.bodies import RunBody, RunCall, run_call, schema_of
+from reconciler.web.waiting import Waiting
+
+
+def runs_router(
+    auth: Authenticator,
+    directory: Directory,
+    deliveries: Deliveries,
+    waiting: Waiting,
+    poke: Callable[[], None],
+) -> APIRouter:
+    """Make the routes below /api/automations."""
+    router = APIRouter()
+    runs = Depends(auth.requires(Action.AUTOMATIONS_RUN))
+    described = schema_of(RunBody, required=False)
+
+    @router.post("/api/automations/{name}/run", status_code=202, openapi_extra=described)
+    async def run(
+        name: str, who: Annotated[Principal, runs], call: Annotated[RunCall, Depends(run_call)]
+    ) -> Response:
+        """Run an automation, named by id or name; `?wait=10s` waits for the result."""
+        id_ = await automation_id(directory, name, who)
+        way = await _way(directory, id_, call.body)
+        if way is None:
+            return JSONResponse({"executionId": None, "status": "IGNORED"})
+        new = NewExecution(
+            automation_id=id_,
+            cause=way.cause,
+            trigger_data=cast("Value", call.body.input),
+            trigger_id=way.trigger_id,
+            idempotency_key=None if call.key is None else f"api:{call.key}",
+            metadata={"by": who.name},
+        )
+        accepted = await _accept(call, new, who)
+        if accepted.fresh:
+            metrics.ACCEPTED.labels(way.cause.value).inc()
+            poke()
+        if call.wait:
+            return _Later(waiting, accepted, call.wait)
+        return JSONResponse(_document(accepted), 202 if accepted.fresh else 200)
+
+    @router.post(
+        "/api/automations/{organization}/{name}/run", status_code=202, openapi_extra=described
+    )
+    async def run_by_full_name(
+        organization: str,
+        name: str,
+        who: Annotated[Principal, runs],
+        call: Annotated[RunCall, Depends(run_call)],
+    ) -> Response:
+        """Run an automation, named by organization and name."""
+        return await run(f"{organization}/{name}", who, call)
+
+    async def _accept(call: RunCall, new: NewExecution, who: Principal) -> Accepted:
+        assert who.organization_id is not None  # tokens are bound to one
+        limit, period = await directory.rate(new.automation_id)
+        [delivered] = await deliveries.accept(
+            [
+                Delivery(
+                    new=new,
+                    organization_id=who.organization_id,
+                    limit=limit,
+                    period=period,
+                    remote=call.remote,
+                    bytes=call.bytes,
+                )
+            ]
+        )
+        if delivered.accepted is None:
+            after = {"Retry-After": str(max(1, math.ceil(delivered.retry_after)))}
+            raise Refused(429, "rate-limited", "too many calls in a short time", after)
+        require_accepted(delivered.accepted)
+        return delivered.accepted
+
+    return router
+
+
+async def _way(directory: Directory, automation: str, body: RunBody) -> Way | None:
+    try:
+        return way_of_call(
+            await directory.triggers(automation), body.trigger, cast("Json", body.input)
+        )
+    except UnknownTrigger as error:
+        raise Refused(404, "not-found", str(error)) from None
+    except FilterFailed as error:
+        raise Refused(422, "filter-failed", str(error)) from None
+
+
+def _document(accepted: Accepted) -> dict[str, Any]:
+    status = None if accepted.status is None else accepted.status.value
+    document: dict[str, Any] = {"executionId": accepted.id, "status": status}
+    return document if accepted.fresh else {**document, "duplicate": True}
+
+
+class _Later(Response):
+    """An answer that is given when the execution has ended, or the caller's time is over."""
+
+    def __init__(self, waiting: Waiting, accepted: Accepted, seconds: float) -> None:
+        super().__init__()
+        self._waiting = waiting
+        self._accepted = accepted
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait, then answer."""
+        del receive
+        stopping = scope.get("state", {}).get("stopping")
+        await self._waiting.answer(send, self._accepted, self._seconds, stopping)
