@@ -101,7 +101,9 @@ class Commit:
         names: dict[str, str] = {}
         total = 0
         for relative, entry in sorted(entries.items()):
-            if _hidden(relative) or not (relative.endswith(SUFFIXES) or entry.mode == "160000"):
+            if _hidden(relative) or not (
+                relative.lower().endswith(SUFFIXES) or entry.mode == "160000"
+            ):
                 continue
             try:
                 check_name(relative, names)

@@ -91,7 +91,7 @@ def _walk(root: Path, found: list[Diagnostic], shown_root: str) -> Iterator[str]
             if entry.name.startswith("."):
                 continue
             relative = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.name.endswith(SUFFIXES):
+            if entry.name.lower().endswith(SUFFIXES):
                 paths.append(relative)
             elif entry.is_dir(follow_symlinks=False):
                 folders.append(relative)

@@ -50,6 +50,11 @@ def test_spec_files_are_found_at_any_depth_in_a_fixed_order(root: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_suffix_in_capitals_is_a_suffix(root: Path) -> None:
+    (root / "A.YAML").write_text("[")
+    assert [file.relative for file in read_specs(root).files] == ["A.YAML", "good.yaml"]
+
+
 def test_other_files_and_hidden_ones_are_left_alone(root: Path) -> None:
     for name in ("README.md", "a.json", "a.yaml.bak", ".hidden.yaml", ".git/a.yaml", "b/.x/a.yaml"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
