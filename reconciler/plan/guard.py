@@ -29,6 +29,7 @@ class Policy:
     max_removals: int = 10  # in one plan: a list that a person still reads
     max_share: float = 0.2  # of what is recorded for one organization
     unreadable: str | None = None  # why the spec root could not be read, if so
+    distrusted: str | None = None  # why the specs must not be taken at their word yet, if so
 
 
 def guard(plan: Plan, world: World, policy: Policy | None = None) -> Plan:
@@ -57,6 +58,9 @@ def _unreadable(removals: Sequence[Change], _: World, policy: Policy) -> _Verdic
         for change in removals:
             note = f"the specs could not be read ({policy.unreadable}), so nothing is removed"
             yield change.address, Guard.UNREADABLE, note
+    elif policy.distrusted is not None:
+        for change in removals:
+            yield change.address, Guard.UNREADABLE, f"{policy.distrusted}, so nothing is removed"
 
 
 def _protected(removals: Sequence[Change], _world: World, _policy: Policy) -> _Verdicts:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.plan.change import Change, Drift, Only, Plan, Reason, Scope
 from reconciler.plan.decide import decide, drifted
-from reconciler.plan.diff import Cause, same
+from reconciler.plan.held import only_drift
 from reconciler.plan.link import link
 from reconciler.plan.moves import blocked_move
 from reconciler.plan.removal import Ending, discards, remove
@@ -125,15 +125,15 @@ class _Planning:
 
     def leave_drift(self) -> None:
         """Drop what only drifted, but not what a change that stays could not do without."""
-        only_drift = {a for a, change in self.decided.items() if _only_drift(change)}
+        only = {a for a, change in self.decided.items() if only_drift(change)}
         needed: set[Address] = set()
-        waiting = [a for a in self.decided if a not in only_drift]
+        waiting = [a for a in self.decided if a not in only]
         while waiting:
-            wanted = self.view.wanted(waiting.pop()) & only_drift - needed
+            wanted = self.view.wanted(waiting.pop()) & only - needed
             gone = {a for a in wanted if self.decided[a].reason in _GONE}
             needed |= gone
             waiting.extend(gone)
-        self.skipped = only_drift - needed
+        self.skipped = only - needed
         for address in self.skipped:
             del self.decided[address]
 
@@ -169,11 +169,3 @@ class _Planning:
             if drift is not None:
                 self.drift.append(drift)
         return tuple(found)
-
-
-def _only_drift(change: Change) -> bool:
-    if change.moved_from:
-        return False
-    if change.reason in _GONE and change.desired and change.recorded:
-        return same(change.desired.payload, change.recorded.payload)
-    return bool(change.fields) and all(f.cause is Cause.DRIFT for f in change.fields)

@@ -1,0 +1,125 @@
+"""What the daemons know together about where specs come from: last good, last applied, problems.
+
+One row: all daemons of a database follow the same specs. Not here: reading specs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from reconciler.store.database import Database
+
+_ROW = "specs"
+
+_LOAD = b"""
+SELECT place, seen_revision, seen_at, problem, problem_at, good_revision, applied_revision,
+       applied_at, rewritten_from, turned_at, asked_at,
+       extract(epoch FROM clock_timestamp() - turned_at)::float8
+FROM reconciler.sources WHERE name = %(name)s
+"""
+
+_SAW = b"""
+INSERT INTO reconciler.sources AS s (
+    name, place, seen_revision, seen_at, problem, problem_at, good_revision
+) VALUES (
+    %(name)s, %(place)s, %(seen)s, clock_timestamp(), %(problem)s,
+    CASE WHEN %(problem)s::text IS NOT NULL THEN clock_timestamp() END, %(good)s
+)
+ON CONFLICT (name) DO UPDATE SET
+    place = EXCLUDED.place, seen_revision = COALESCE(EXCLUDED.seen_revision, s.seen_revision),
+    seen_at = EXCLUDED.seen_at, problem = EXCLUDED.problem,
+    problem_at = CASE WHEN EXCLUDED.problem IS NOT DISTINCT FROM s.problem
+        THEN s.problem_at ELSE EXCLUDED.problem_at END,
+    good_revision = COALESCE(EXCLUDED.good_revision, s.good_revision)
+"""
+
+_TURNED = b"""
+INSERT INTO reconciler.sources AS s (
+    name, place, applied_revision, applied_at, rewritten_from, turned_at
+) VALUES (
+    %(name)s, %(place)s, %(applied)s,
+    CASE WHEN %(applied)s::text IS NOT NULL THEN clock_timestamp() END, %(rewritten_from)s,
+    clock_timestamp()
+)
+ON CONFLICT (name) DO UPDATE SET
+    applied_revision = COALESCE(EXCLUDED.applied_revision, s.applied_revision),
+    applied_at = CASE WHEN EXCLUDED.applied_revision IS NULL
+            OR EXCLUDED.applied_revision IS NOT DISTINCT FROM s.applied_revision
+        THEN s.applied_at ELSE EXCLUDED.applied_at END,
+    rewritten_from = EXCLUDED.rewritten_from, turned_at = EXCLUDED.turned_at
+"""
+
+_ASK = b"""
+INSERT INTO reconciler.sources (name, place, asked_at)
+VALUES (%(name)s, '', clock_timestamp())
+ON CONFLICT (name) DO UPDATE SET asked_at = EXCLUDED.asked_at
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceState:
+    """The row; revisions are what records call a commit, or a digest of a folder's texts."""
+
+    place: str = ""
+    seen: str | None = None  # the newest one that somebody looked at
+    seen_at: datetime | None = None
+    problem: str | None = None  # why the newest one does not apply
+    problem_at: datetime | None = None
+    good: str | None = None  # the newest one without errors
+    applied: str | None = None  # the last one that a turn carried out
+    applied_at: datetime | None = None
+    rewritten_from: str | None = None  # applied once, and no longer part of the history
+    turned_at: datetime | None = None
+    asked_at: datetime | None = None
+    turned_ago: float | None = None  # seconds, by the database's clock
+
+
+class Sources:
+    """`reconciler.sources`; times are the database's."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def load(self) -> SourceState:
+        """Load what is known; nothing yet is an empty state."""
+        async with self._database.transaction() as connection:
+            cursor = await connection.execute(_LOAD, {"name": _ROW})
+            row = await cursor.fetchone()
+        if row is None:
+            return SourceState()
+        return SourceState(
+            place=row[0],
+            seen=row[1],
+            seen_at=row[2],
+            problem=row[3],
+            problem_at=row[4],
+            good=row[5],
+            applied=row[6],
+            applied_at=row[7],
+            rewritten_from=row[8],
+            turned_at=row[9],
+            asked_at=row[10],
+            turned_ago=row[11],
+        )
+
+    async def saw(
+        self, place: str, revision: str | None, *, good: bool, problem: str | None
+    ) -> None:
+        """Note the newest revision, whether it is without errors, and what is wrong if not."""
+        values = {"place": place, "seen": revision, "problem": problem}
+        await self._execute(_SAW, {**values, "good": revision if good else None})
+
+    async def turned(self, place: str, *, applied: str | None, rewritten_from: str | None) -> None:
+        """Note the end of a turn; *applied* None: it did not carry out what the specs say."""
+        values = {"place": place, "applied": applied, "rewritten_from": rewritten_from}
+        await self._execute(_TURNED, values)
+
+    async def ask(self) -> None:
+        """Ask all daemons to look for a newer revision now."""
+        await self._execute(_ASK, {})
+
+    async def _execute(self, statement: bytes, values: dict[str, Any]) -> None:
+        async with self._database.transaction() as connection:
+            await connection.execute(statement, {**values, "name": _ROW})
