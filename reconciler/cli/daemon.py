@@ -79,7 +79,7 @@ async def serve(
     stopping = stopping or asyncio.Event()
     async with open_daemon(settings, ready) as running:
         work = asyncio.create_task(running.run(stopping))
-        _on_signals(lambda: work.cancel() if stopping.is_set() else stopping.set())
+        on_signals(lambda: work.cancel() if stopping.is_set() else stopping.set())
         try:
             await work
         except asyncio.CancelledError:
@@ -88,7 +88,8 @@ async def serve(
     return int(ExitCode.OK)
 
 
-def _on_signals(call: Callable[[], object]) -> None:
+def on_signals(call: Callable[[], object]) -> None:
+    """Have *call* called for each signal that asks us to end."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, call)

@@ -99,6 +99,8 @@ def settings_from(given: Mapping[str, Any]) -> Settings:
         known |= {"database_url": running.database_url, "stand_ins": True}
         if (state / KEY_FILE).is_file():
             known["encryption_key_file"] = state / KEY_FILE
+        if running.public_url:
+            known["public_url"] = running.public_url
     if running.n8n_url and explicit.n8n_url in {None, running.n8n_url}:
         known |= {"n8n_url": running.n8n_url, "n8n_api_key": running.n8n_api_key}
     return load_settings(flags, known)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +11,17 @@ import click
 from pydantic import SecretStr
 
 from reconciler import app
+from reconciler.cli.daemon import on_signals, serve, start_log
 from reconciler.cli.findings import require_valid, write_findings
 from reconciler.cli.options import KEY_FILE, settings_from, specs_option
-from reconciler.cli.output import painter, result, say
+from reconciler.cli.output import result, say
 from reconciler.cli.planned import policy_from
 from reconciler.cli.progress import Progress
 from reconciler.cli.starting import Starting
 from reconciler.cli.summary import report_text
+from reconciler.cli.welcome import first_call, tell
 from reconciler.embedded.keys import ensure_key_file
+from reconciler.embedded.service import steady_port
 from reconciler.embedded.stack import Stack, termination_interrupts
 from reconciler.engine.outcome import Report
 from reconciler.engine.safe import environment_names
@@ -36,13 +36,15 @@ _LOOK_EVERY = 2.0  # seconds between two looks at whether our servers still run
 @click.command()
 @specs_option
 @click.option("--once", is_flag=True, help="Apply and end, instead of staying.")
-def up(specs: Path | None, *, once: bool) -> int:
-    """Start PostgreSQL and n8n here, apply the specs, and stay until Ctrl-C.
+@click.option("--no-daemon", is_flag=True, help="Only the servers: nothing is run or kept in step.")
+@click.option("--port", help="Where the daemon listens [8080, or a free one].")
+def up(specs: Path | None, port: str | None, *, once: bool, no_daemon: bool) -> int:
+    """Start PostgreSQL and n8n here, apply the specs, run automations, stay until Ctrl-C.
 
     State lies below .reconciler/. DATABASE_URL or N8N_URL, where set, are used instead
     of an embedded server.
     """
-    settings = settings_from({"specs": specs})
+    settings = _placed(settings_from({"specs": specs, "port": port}))
     own = {Source.ENVIRONMENT, Source.FILE, Source.FLAG}
     outside_database = settings.database_url if settings.source("database_url") in own else None
     outside_n8n = settings.n8n_url if settings.source("n8n_url") in own else None
@@ -54,6 +56,7 @@ def up(specs: Path | None, *, once: bool) -> int:
             want_postgres=outside_database is None,
             want_n8n=outside_n8n is None,
             external_database_url=outside_database.get_secret_value() if outside_database else None,
+            public_url=settings.public_url,
             progress=starting.progress,
         ) as stack,
     ):
@@ -75,13 +78,24 @@ def up(specs: Path | None, *, once: bool) -> int:
             return int(code)
         if once:
             return int(code)
-        _tell(settings)
-        lost = _wait(stack)
-        say("stopping")
+        lost = asyncio.run(_stay(settings, stack, with_daemon=not no_daemon))
     if lost is not None:
         message = f"{lost} ended by itself"
         raise UnreachableError(message, hint=f"its log is below {settings.state}/; start again")
     return ExitCode.OK
+
+
+def _placed(settings: Settings) -> Settings:
+    """Choose the port of the daemon, and where webhook callers find it, unless somebody did."""
+    changed: dict[str, Any] = {}
+    if settings.source("port") is Source.DEFAULT:
+        changed["port"] = steady_port(settings.state / "port.json", settings.port)
+    if settings.source("public_url") is Source.DEFAULT:
+        changed["public_url"] = f"http://127.0.0.1:{changed.get('port', settings.port)}"
+    # People try things in n8n's editor: what they do there is told, and undone when they ask.
+    if settings.source("heal_drift") is Source.DEFAULT:
+        changed["heal_drift"] = False
+    return settings.model_copy(update=changed)
 
 
 def _apply(settings: Settings, starting: Starting) -> ExitCode:
@@ -129,33 +143,29 @@ async def _turn(settings: Settings, loaded: Any) -> Report:
     return report
 
 
-def _tell(settings: Settings) -> None:
-    paint = painter(sys.stdout)
-    owner = settings.state / "n8n" / "owner.json"
-    result("")
-    result(f"n8n editor   {paint('bold', str(settings.n8n_url))}")
-    if owner.is_file():
-        result(f"  log in with the e-mail and password in {owner}")
-    result(f"specs        {settings.specs}/ - edit a file, then in another shell:")
-    result("             reconciler plan     shows exactly your change")
-    result("             reconciler apply    makes it")
-    result("             reconciler status   shows how everything is")
-    result("Ctrl-C stops what was started here; the state is kept.")
-
-
-def _wait(stack: Stack) -> str | None:
-    """Sleep until somebody ends us, or a server of ours ends: then say which."""
-    ended = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: ended.set())
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
+async def _stay(settings: Settings, stack: Stack, *, with_daemon: bool) -> str | None:
+    """Run the daemon until somebody ends us, or a server of ours ends: then say which."""
+    stopping = asyncio.Event()
+    watching = asyncio.create_task(_watch(stack, stopping))
     try:
-        while not ended.wait(_LOOK_EVERY):
-            lost = stack.ended()
-            if lost is not None:
-                return lost
+        if with_daemon:
+            await _daemon(settings, stopping)
+        else:
+            on_signals(stopping.set)
+            tell(settings, None)
+            await stopping.wait()
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return None
+        watching.cancel()
+    return stack.ended()
+
+
+async def _daemon(settings: Settings, stopping: asyncio.Event) -> None:
+    start_log(settings)
+    call = await first_call(settings)
+    await serve(settings, listening=lambda _: tell(settings, call), stopping=stopping)
+
+
+async def _watch(stack: Stack, stopping: asyncio.Event) -> None:
+    while await asyncio.to_thread(stack.ended) is None:  # noqa: ASYNC110 - other processes
+        await asyncio.sleep(_LOOK_EVERY)
+    stopping.set()

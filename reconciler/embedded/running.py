@@ -24,6 +24,7 @@ class Running:
     database_url: str
     n8n_url: str
     n8n_api_key: str
+    public_url: str = ""  # where its daemon answers
 
 
 def read_running(state: Path) -> Running | None:

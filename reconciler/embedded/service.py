@@ -32,6 +32,7 @@ from reconciler.embedded.files import (
     make_private_folder,
     read_json,
     usable,
+    write_private,
 )
 from reconciler.embedded.keeper import Task
 from reconciler.errors import ConflictError, DeadlineExceeded, UnreachableError
@@ -68,6 +69,20 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
+
+
+def steady_port(note: Path, wanted: int) -> int:
+    """Give the port in the file *note* if it is free, else *wanted*, else any; remember it there.
+
+    An address that others were told (a webhook's, say) should not change without need.
+    """
+    last = (read_json(note) or {}).get("port")
+    known = [port for port in (last, wanted) if isinstance(port, int)]
+    port = next((port for port in known if is_free(port)), None) or free_port()
+    if port != last:
+        make_private_folder(note.parent)
+        write_private(note, json.dumps({"port": port}))
+    return port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

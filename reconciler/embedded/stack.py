@@ -88,8 +88,10 @@ class Stack:
         want_postgres: bool,
         want_n8n: bool,
         external_database_url: str | None = None,
+        public_url: str = "",
         progress: Progress = silent,
     ) -> None:
+        """*public_url* is only noted, for whoever looks for it in a second shell."""
         if not want_postgres and want_n8n and not external_database_url:
             raise ConfigError(
                 "n8n needs a PostgreSQL", hint="set DATABASE_URL or let the embedded one start"
@@ -98,6 +100,7 @@ class Stack:
         self.database_url = external_database_url or ""
         self.n8n_url = ""
         self.n8n_api_key = ""
+        self._public_url = public_url
         self._want_postgres = want_postgres
         self._want_n8n = want_n8n
         self._progress = progress
@@ -172,6 +175,7 @@ class Stack:
             database_url=self.database_url,
             n8n_url=self.n8n_url,
             n8n_api_key=self.n8n_api_key,
+            public_url=self._public_url,
         )
         write_private(self.state / NOTE, json.dumps(asdict(note)))
 
