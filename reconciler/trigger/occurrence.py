@@ -8,16 +8,18 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from reconciler.resource.payload import Payload
-from reconciler.trigger.next_fire import latest_fire, next_fire
+from reconciler.trigger.next_fire import fires, latest_fire, next_fire
 
 MAX_MADE_UP: Final = 100  # occurrences that fire_all makes up for; the newest ones
 MAX_COUNTED: Final = 100  # missed ones beyond that are not counted one by one
 GRACE: Final = timedelta(hours=1)  # up to this late an occurrence counts as on time
 MAX_JITTER: Final = timedelta(hours=1)
+_SECOND: Final = timedelta(seconds=1)
 _DAYS: Final = (
     "Monday",
     "Tuesday",
@@ -99,11 +101,12 @@ def _newest(
     schedule: Schedule, due: datetime, newest: datetime
 ) -> tuple[tuple[datetime, ...], int]:
     """List the newest occurrences from *due* to *newest*, at most 100, and count the others."""
-    found = [newest]
-    while found[-1] > due and len(found) < MAX_MADE_UP:
-        before = found[-1] - timedelta(seconds=1)
-        found.append(latest_fire(schedule.expression, schedule.zone, due, before))
-    found.reverse()
+    span, found = timedelta(hours=1), [newest]
+    while found[0] > due and len(found) < MAX_MADE_UP:
+        span *= 4
+        start = max(due - _SECOND, newest - span)
+        found = list(takewhile(newest.__ge__, fires(schedule.expression, schedule.zone, start)))
+    found = found[-MAX_MADE_UP:]
     return tuple(found), _count(schedule, due, found[0])
 
 

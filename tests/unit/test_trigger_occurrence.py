@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.trigger.next_fire import next_fire
@@ -81,6 +81,7 @@ def test_a_year_of_minutes_costs_no_more_than_an_hour_of_them() -> None:
     st.timedeltas(timedelta(0), timedelta(days=40)),
     st.integers(0, 100_000),
 )
+@settings(deadline=None)
 def test_what_runs_was_due_and_what_follows_is_not_due_yet(
     misfire: str, expression: str, late: timedelta, grace: int
 ) -> None:
