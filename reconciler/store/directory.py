@@ -21,7 +21,8 @@ ORDER BY r.name NULLS LAST, o.id
 """
 # Removed automations are found as well: their history stays.
 _AUTOMATIONS = b"""
-SELECT a.id, a."orgId", r.organization, r.name, a.name, a."isActive"
+SELECT a.id, a."orgId", r.organization, r.name, a.name, a."isActive",
+       a."n8nWorkflowId"
 FROM public.automations a
 LEFT JOIN reconciler.resources r ON r.row_id = a.id AND r.kind = 'Automation'
 WHERE (%(home)s::text IS NULL OR a."orgId" = %(home)s)
@@ -29,6 +30,10 @@ WHERE (%(home)s::text IS NULL OR a."orgId" = %(home)s)
        OR (r.name = %(name)s AND (%(organization)s::text IS NULL
                                   OR r.organization = %(organization)s)))
 ORDER BY r.organization, a.id
+"""
+_NAMES = b"""
+SELECT organization || '/' || name FROM reconciler.resources
+WHERE kind = 'Automation' AND removed_at IS NULL ORDER BY 1
 """
 _TRIGGERS = b"""
 SELECT t.id, t.name, t."triggerType"::text, t."isActive", t."eventFilters"::text,
@@ -64,6 +69,7 @@ class AutomationEntry:
     name: str | None
     title: str
     active: bool
+    workflow_id: str | None  # n8n's
 
     @property
     def label(self) -> str:
@@ -110,9 +116,14 @@ class Directory:
                 name=row[3],
                 title=row[4],
                 active=row[5],
+                workflow_id=row[6],
             )
             for row in await self._rows(_AUTOMATIONS, values)
         ]
+
+    async def names(self) -> list[str]:
+        """List the names of all automations that specs declare."""
+        return [row[0] for row in await self._rows(_NAMES, {})]
 
     async def triggers(self, automation_id: str) -> list[TriggerEntry]:
         """List the triggers of an automation, by name."""

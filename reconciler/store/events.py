@@ -230,16 +230,21 @@ class Events:
         async with self._database.transaction() as connection:
             due = await _take(connection, sql.DUE, {"limit": limit})
         for event in due:
-            key = {"organization": event.organization_id, "id": event.id}
-            try:
-                async with self._database.transaction() as connection:
-                    again = await _take(connection, sql.ONE, {**key, "limit": 1})
-                    await self._deliver(connection, again)
-            except UnreachableError:
-                raise
-            except ReconcilerError as error:
-                await self._database.execute(sql.POSTPONE, {**key, "error": str(error)[:1000]})
+            await self.dispatch_one(event.organization_id, event.id)
         return len(due)
+
+    async def dispatch_one(self, organization_id: str, id_: str) -> None:
+        """Dispatch one event that waits, unless somebody else does; an error is noted beside it."""
+        key = {"organization": organization_id, "id": id_}
+        try:
+            async with self._database.transaction() as connection:
+                await self._deliver(
+                    connection, await _take(connection, sql.ONE, {**key, "limit": 1})
+                )
+        except UnreachableError:
+            raise
+        except ReconcilerError as error:
+            await self._database.execute(sql.POSTPONE, {**key, "error": str(error)[:1000]})
 
     async def started(self, organization_id: str, id_: str) -> list[Started]:
         """List the executions that an event started."""

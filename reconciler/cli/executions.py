@@ -1,0 +1,202 @@
+"""`reconciler executions`: what ran, runs and waits; cancel, retry, watch."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from reconciler.cli.execution_view import (
+    details,
+    exit_code,
+    full_document,
+    list_document,
+    list_table,
+    show,
+)
+from reconciler.cli.given import duration, moment
+from reconciler.cli.options import output_option, server_options, settings_from
+from reconciler.cli.output import document, result, say
+from reconciler.errors import ConflictError, ExitCode
+from reconciler.settings import Settings
+from reconciler.store.executions import Cancelled, Execution, Filters, Page
+from reconciler.trigger.execution import Cause, Status
+
+
+@click.group()
+def executions() -> None:
+    """What ran, what runs and what waits."""
+
+
+def filter_options(command: Any) -> Any:
+    """Add --automation, --organization, --status and --cause."""
+    statuses = click.Choice([status.value for status in Status], case_sensitive=False)
+    causes = click.Choice([cause.value for cause in Cause])
+    for option in (
+        click.option("--cause", "causes", multiple=True, type=causes, help="What started it."),
+        click.option("--status", "statuses", multiple=True, type=statuses, help="Where it is."),
+        click.option("--organization", metavar="NAME", help="Only of this organization."),
+        click.option("--automation", metavar="NAME", help="Only of this automation."),
+    ):
+        command = option(command)
+    return command
+
+
+async def filters_from(desk: Any, given: dict[str, Any]) -> Filters:
+    """Look up what the options name; raises UsageError."""
+    automation, organization = given["automation"], given["organization"]
+    return Filters(
+        organization_id=None
+        if organization is None
+        else (await desk.organization(organization)).id,
+        automation_id=None if automation is None else (await desk.automation(automation)).id,
+        statuses=[Status(word) for word in given["statuses"]] or None,
+        causes=[Cause(word) for word in given["causes"]] or None,
+        since=given.get("since"),
+        until=given.get("until"),
+    )
+
+
+@executions.command("list")
+@server_options
+@output_option
+@filter_options
+@click.option("--since", type=moment, help="Created from then on: a time, or 2h for two hours ago.")
+@click.option("--until", type=moment, help="Created before then.")
+@click.option("--limit", type=click.IntRange(1, 250), default=25, show_default=True)
+@click.option("--cursor", help="Go on where the page before ended: its `next`.")
+def list_(output: str, limit: int, cursor: str | None, **given: Any) -> int:
+    """List executions, newest first."""
+    found = asyncio.run(_page(settings_from(given), given, limit, cursor))
+    if output == "json":
+        document(list_document(found.executions, found.cursor))
+        return 0
+    if not found.executions:
+        say("no executions")
+        return 0
+    result(list_table(found.executions))
+    if found.cursor is not None:
+        say(f"there are more: --cursor {found.cursor}")
+    return 0
+
+
+async def _page(settings: Settings, given: dict[str, Any], limit: int, cursor: str | None) -> Page:
+    from reconciler.app.desk import open_desk
+
+    async with open_desk(settings) as desk:
+        filters = await filters_from(desk, given)
+        return await desk.executions.list(filters, limit=limit, cursor=cursor)
+
+
+@executions.command("show")
+@server_options
+@output_option
+@click.argument("execution")
+def show_(output: str, execution: str, **given: Any) -> int:
+    """Show everything about one execution: input, output, error, attempts."""
+    settings = settings_from(given)
+    found, link = asyncio.run(_one(settings, execution))
+    if output == "json":
+        document({**full_document(found), "n8n_url": link})
+    else:
+        show(details(found, link))
+    return 0
+
+
+async def _one(settings: Settings, id_: str) -> tuple[Execution, str | None]:
+    from reconciler.app.desk import open_desk
+
+    async with open_desk(settings) as desk:
+        found = await desk.execution(id_)
+        [automation] = await desk.directory.automations(found.summary.automation_id)
+        return found, n8n_link(settings, automation.workflow_id, found)
+
+
+def n8n_link(settings: Settings, workflow_id: str | None, one: Execution) -> str | None:
+    """Write where n8n's own editor shows the run."""
+    run = one.summary.n8n_execution_id
+    if settings.n8n_url is None or workflow_id is None or run is None:
+        return None
+    return f"{settings.n8n_url.rstrip('/')}/workflow/{workflow_id}/executions/{run}"
+
+
+@executions.command()
+@server_options
+@output_option
+@click.argument("execution")
+def cancel(output: str, execution: str, **given: Any) -> int:
+    """Cancel an execution: at once while it waits, soon while it runs."""
+    done = asyncio.run(_cancel(settings_from(given), execution))
+    if done is Cancelled.ENDED:
+        message = f"{execution} has ended already"
+        raise ConflictError(message, hint=f"`reconciler executions show {execution}` tells how")
+    if output == "json":
+        document({"format_version": "1.0", "execution_id": execution, "outcome": done.value})
+    elif done is Cancelled.ASKED:
+        result(f"{execution} runs; its worker has been asked to stop it")
+    else:
+        result(f"{execution} is cancelled")
+    return 0
+
+
+async def _cancel(settings: Settings, id_: str) -> Cancelled:
+    from reconciler.app.desk import open_desk
+
+    async with open_desk(settings) as desk:
+        return await desk.cancel(id_)
+
+
+@executions.command()
+@server_options
+@output_option
+@click.argument("execution")
+@click.option("--wait", is_flag=True, help="Wait for the end; the exit code tells how it ended.")
+@click.option("--timeout", type=duration, default="10m", help="How long to wait [default: 10m].")
+def retry(output: str, execution: str, **given: Any) -> int:
+    """Run an execution that has ended again, as a new one with the same input."""
+    id_, ended = asyncio.run(_retry(settings_from(given), execution, given))
+    if ended is not None:
+        if output == "json":
+            document(full_document(ended))
+        else:
+            show(details(ended, None))
+        return exit_code(ended.summary)
+    if output == "json":
+        document({"format_version": "1.0", "execution_id": id_, "retry_of": execution})
+    else:
+        result(f"{id_}  queued, again for {execution}")
+    return int(ExitCode.OK)
+
+
+async def _retry(
+    settings: Settings, execution: str, given: dict[str, Any]
+) -> tuple[str, Execution | None]:
+    from reconciler.app.desk import open_desk
+
+    async with open_desk(settings) as desk:
+        accepted = await desk.retry(execution)
+        assert accepted.id is not None
+        if not given["wait"]:
+            return accepted.id, None
+        seconds = given["timeout"].total_seconds()
+        return accepted.id, await desk.executions.wait_result(accepted.id, seconds)
+
+
+@executions.command()
+@server_options
+@output_option
+@filter_options
+@click.argument("ids", nargs=-1, metavar="[EXECUTION]...")
+@click.option("--since", type=moment, help="Begin with what was created then [default: now].")
+@click.option("--for", "seconds", type=duration, help="End after this long.")
+@click.option("--lines", is_flag=True, help="JSON as it happens: one document a line.")
+def watch(output: str, **given: Any) -> int:
+    """Watch executions go from QUEUED to their end; of those named, until all have ended.
+
+    On a terminal the last ones are shown as a table, elsewhere each step as a line. With
+    EXECUTIONs the exit code is 0 when all succeeded, 1 when one failed, 8 when one took too long.
+    """
+    from reconciler.cli.watching import watch as follow
+
+    return asyncio.run(follow(settings_from(given), output, given))
