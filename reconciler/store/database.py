@@ -34,6 +34,7 @@ Connection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 OLDEST_SERVER = 14
+_NEVER = 2**31 - 1
 _IDLE_IN_TRANSACTION = 60.0  # seconds; no transaction of ours spans a call to another server
 
 
@@ -80,7 +81,8 @@ class Database:
             connection = await psycopg.AsyncConnection.connect(
                 self.target.conninfo,
                 autocommit=True,
-                prepare_threshold=None,  # generic plans and poolers between us are trouble
+                # Only what asks for it is prepared: generic plans and poolers are trouble.
+                prepare_threshold=_NEVER,
                 context=self._context,
             )
         except psycopg.Error as error:
@@ -124,9 +126,12 @@ class Database:
             finally:
                 await self._give_back(connection)
 
-    async def execute(self, statement: bytes, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    async def execute(
+        self, statement: bytes, values: Mapping[str, Any], *, prepare: bool = False
+    ) -> list[tuple[Any, ...]]:
         """Execute one statement that is its own transaction, in one round trip; return its rows.
 
+        *prepare* keeps its plan on the connection, for what is asked again and again.
         Raises DatabaseLost when the connection breaks: nobody knows whether it was done.
         """
         async with self._slots:
@@ -134,7 +139,7 @@ class Database:
             try:
                 await connection.set_autocommit(True)
                 with _hung_up_after(self._patience, connection):
-                    cursor = await connection.execute(statement, values)
+                    cursor = await connection.execute(statement, values, prepare=prepare)
                     rows = await cursor.fetchall() if cursor.description else []
             except psycopg.Error as error:
                 broken = connection.closed

@@ -63,6 +63,7 @@ class Refusal(enum.StrEnum):
     UNKNOWN = "unknown"  # no such automation (or trigger), or not in this organization
     INACTIVE = "inactive"
     FULL = "full"  # as many wait as may wait
+    UNSTORABLE = "unstorable"  # its data holds what no database column can: NUL, half a character
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

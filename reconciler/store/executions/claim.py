@@ -1,0 +1,226 @@
+"""A worker takes rows: fairly between automations, never more than each one allows.
+
+One statement. The automations that wait longest for their turn come first; the
+lock on an automation's runtime row makes its limit exact over any number of
+workers. Rescuing takes over the rows of workers that are gone, with the attempt
+that they began. Not here: running anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from functools import lru_cache
+from typing import Any, Final
+
+from reconciler.store.database import Database
+from reconciler.trigger.execution import Branch, Cause, Claimed
+
+DEFAULT_CONCURRENCY: Final = 5  # as in the specs
+
+_NOW = "(statement_timestamp() AT TIME ZONE 'UTC')"
+
+# What `fire` is held for. The first costs one look at an index of open holds when there are none.
+_HELD = """
+open_holds AS MATERIALIZED (
+    SELECT organization, kind, name FROM reconciler.holds
+    WHERE released_at IS NULL AND 'fire' = ANY(held)
+        AND (until IS NULL OR until > statement_timestamp())
+), held AS MATERIALIZED (
+    SELECT s.row_id AS id FROM open_holds AS h
+    JOIN reconciler.resources AS s ON s.organization = h.organization AND s.kind = 'Automation'
+        AND (h.kind IS NULL OR (h.kind = s.kind AND (h.name IS NULL OR h.name = s.name)))
+)"""
+
+# A loose index scan: each automation that has rows waiting, however many they are.
+_HEADS = """
+heads AS (
+    (SELECT "automationId" AS id FROM workflow_executions
+     WHERE status = 'QUEUED' ORDER BY "automationId" LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT e."automationId" FROM workflow_executions AS e
+        WHERE e.status = 'QUEUED' AND e."automationId" > h.id ORDER BY e."automationId" LIMIT 1
+    ) FROM heads AS h WHERE h.id IS NOT NULL
+)"""
+
+_READY = f"""
+e."automationId" = r.automation_id AND e.status = 'QUEUED' AND e."runAt" <= {_NOW}
+AND (%(causes)s::text[] IS NULL OR COALESCE(e.cause, 'api') = ANY(%(causes)s))"""
+
+_LIMIT = f"COALESCE(r.max_concurrency, {DEFAULT_CONCURRENCY})"
+
+# A half-open breaker without any run lost its probe: let another one through.
+_ADMITS = f"""
+r.running < {_LIMIT} AND (
+    r.breaker = 'CLOSED'
+    OR (r.breaker = 'OPEN' AND (r.breaker_until IS NULL OR r.breaker_until <= statement_timestamp()))
+    OR (r.breaker = 'HALF_OPEN' AND r.running = 0)
+)
+AND r.automation_id NOT IN (SELECT id FROM held)
+AND NOT EXISTS (SELECT FROM open_holds WHERE organization = '/')"""
+
+_DETAILS = """
+SELECT c.id, c."automationId", c."orgId", COALESCE(s.organization, ''), COALESCE(s.name, a.name),
+    a."n8nWorkflowId", a.metadata #>> '{reconciler,entry}', t.name, COALESCE(c.cause, 'api'),
+    c.method, c."triggerData", c.attempt, c."maxAttempts", c."timeoutSeconds",
+    COALESCE(r.at_most_once, false), c.revision, c."n8nExecutionId", c.elapsed,
+    c."cancelRequestedAt" IS NOT NULL
+FROM taken AS c
+JOIN automations AS a ON a.id = c."automationId"
+LEFT JOIN reconciler.automation_runtime AS r ON r.automation_id = c."automationId"
+LEFT JOIN reconciler.resources AS s ON s.row_id = c."automationId"
+LEFT JOIN workflow_triggers AS t ON t.id = c."triggerId"
+"""
+
+_TAKEN = """e.id, e."automationId", e."orgId", e.cause, e.method, e."triggerData", e.attempt,
+        e."maxAttempts", COALESCE(e."timeoutSeconds", 300) AS "timeoutSeconds", e.revision,
+        e."n8nExecutionId", e."cancelRequestedAt", e."triggerId"
+"""
+
+_CLAIM = f"""
+WITH RECURSIVE {_HEADS}, {_HELD}, pick AS MATERIALIZED (
+    SELECT r.automation_id,
+        CASE r.breaker WHEN 'CLOSED' THEN {_LIMIT} - r.running ELSE 1 END AS free
+    FROM reconciler.automation_runtime AS r
+    JOIN automations AS a ON a.id = r.automation_id AND a."isActive"
+    WHERE r.automation_id IN (SELECT id FROM heads WHERE id IS NOT NULL) AND {_ADMITS}
+        AND EXISTS (SELECT FROM workflow_executions AS e WHERE {_READY})
+    ORDER BY r.last_served_at NULLS FIRST LIMIT %(count)s
+    FOR UPDATE OF r SKIP LOCKED
+), due AS MATERIALIZED (
+    SELECT x.id, r.automation_id FROM pick AS r CROSS JOIN LATERAL (
+        SELECT e.id FROM workflow_executions AS e WHERE {_READY}
+        ORDER BY e.priority, e."runAt", e.id LIMIT r.free FOR UPDATE SKIP LOCKED
+    ) AS x LIMIT %(count)s
+), served AS (
+    UPDATE reconciler.automation_runtime AS r SET running = r.running + d.runs,
+        last_served_at = clock_timestamp(),
+        breaker = CASE r.breaker WHEN 'CLOSED' THEN 'CLOSED' ELSE 'HALF_OPEN' END,
+        probe_execution_id = CASE r.breaker WHEN 'CLOSED' THEN NULL ELSE d.first END
+    FROM (
+        SELECT automation_id, count(*) AS runs, min(id) AS first FROM due GROUP BY 1
+    ) AS d WHERE r.automation_id = d.automation_id
+), taken AS (
+    UPDATE workflow_executions AS e SET status = 'RUNNING', attempt = e.attempt + 1,
+        "leaseOwner" = %(worker)s, "leaseExpiresAt" = {_NOW} + make_interval(secs => %(lease)s),
+        "startedAt" = {_NOW}, "updatedAt" = {_NOW}, "n8nExecutionId" = NULL,
+        "n8nVersionId" = NULL,
+        revision = COALESCE((
+            SELECT s.revision FROM reconciler.resources AS s WHERE s.row_id = e."automationId"
+        ), e.revision)
+    WHERE e.id = ANY(ARRAY(SELECT id FROM due))
+    RETURNING {_TAKEN}, 0.0::float8 AS elapsed
+), begun AS (
+    INSERT INTO reconciler.execution_attempts (execution_id, attempt, worker, started_at)
+    SELECT id, attempt, %(worker)s, statement_timestamp() FROM taken
+    ON CONFLICT (execution_id, attempt) DO UPDATE SET worker = EXCLUDED.worker,
+        started_at = EXCLUDED.started_at, finished_at = NULL, outcome = NULL, error = NULL
+)
+{_DETAILS}
+""".encode()
+
+_RESCUE = f"""
+WITH taken AS (
+    UPDATE workflow_executions AS e SET "leaseOwner" = %(worker)s,
+        "leaseExpiresAt" = {_NOW} + make_interval(secs => %(lease)s), "updatedAt" = {_NOW}
+    WHERE e.id = ANY(ARRAY(
+        SELECT d.id FROM workflow_executions AS d
+        WHERE d.status = 'RUNNING' AND d."leaseExpiresAt" < {_NOW}
+            AND d."leaseOwner" IS DISTINCT FROM %(worker)s
+        ORDER BY d."leaseExpiresAt" LIMIT %(count)s FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING {_TAKEN}, extract(epoch FROM {_NOW} - e."startedAt")::float8 AS elapsed
+), noted AS (
+    UPDATE reconciler.execution_attempts AS b
+    SET worker = %(worker)s, adopted_at = statement_timestamp()
+    FROM taken AS c WHERE b.execution_id = c.id AND b.attempt = c.attempt
+)
+{_DETAILS}
+""".encode()
+
+# When a claim can next find something: at once, when a breaker's pause ends, or when a row is due.
+_NEXT = f"""
+WITH RECURSIVE {_HEADS}, {_HELD}
+SELECT LEAST(
+    CASE WHEN EXISTS (
+        SELECT FROM reconciler.automation_runtime AS r
+        JOIN automations AS a ON a.id = r.automation_id AND a."isActive"
+        WHERE r.automation_id IN (SELECT id FROM heads WHERE id IS NOT NULL) AND {_ADMITS}
+            AND EXISTS (SELECT FROM workflow_executions AS e WHERE {_READY})
+    ) THEN 0.0 END,
+    (SELECT extract(epoch FROM min(r.breaker_until) - statement_timestamp())
+     FROM reconciler.automation_runtime AS r
+     WHERE r.breaker = 'OPEN' AND r.breaker_until > statement_timestamp()
+        AND r.automation_id IN (SELECT id FROM heads WHERE id IS NOT NULL)),
+    (SELECT extract(epoch FROM e."runAt" - {_NOW}) FROM workflow_executions AS e
+     WHERE e.status = 'QUEUED' AND e."runAt" > {_NOW} ORDER BY e."runAt" LIMIT 1)
+)::float8
+""".encode()
+
+
+async def claim(
+    database: Database, worker: str, count: int, lease: float, causes: Collection[Cause] | None
+) -> list[Claimed]:
+    """Take up to *count* rows that are due, for *lease* seconds; None as *causes*: of any cause."""
+    values = {"worker": worker, "count": count, "lease": lease, "causes": _words(causes)}
+    rows = await database.execute(_CLAIM, values, prepare=True)
+    return [_claimed(row, adopted=False) for row in rows]
+
+
+async def rescue(database: Database, worker: str, count: int, lease: float) -> list[Claimed]:
+    """Take over up to *count* rows whose worker let its lease end."""
+    values = {"worker": worker, "count": count, "lease": lease}
+    rows = await database.execute(_RESCUE, values, prepare=True)
+    return [_claimed(row, adopted=True) for row in rows]
+
+
+async def next_due(database: Database, causes: Collection[Cause] | None) -> float | None:
+    """Seconds until a claim can find something, 0.0: now; None: nothing waits."""
+    rows = await database.execute(_NEXT, {"causes": _words(causes)}, prepare=True)
+    return None if rows[0][0] is None else max(0.0, rows[0][0])
+
+
+def _words(causes: Collection[Cause] | None) -> list[str] | None:
+    return None if causes is None else sorted(cause.value for cause in causes)
+
+
+def _claimed(row: tuple[Any, ...], *, adopted: bool) -> Claimed:
+    return Claimed(
+        id=row[0],
+        automation_id=row[1],
+        organization_id=row[2],
+        organization=row[3],
+        automation=row[4],
+        workflow_id=row[5],
+        branches=_branches(row[6]),
+        trigger_name=row[7],
+        cause=Cause(row[8]),
+        method=row[9],
+        trigger_data=row[10],
+        attempt=row[11],
+        max_attempts=row[12],
+        timeout_seconds=float(row[13]),
+        at_most_once=row[14],
+        revision=row[15],
+        n8n_execution_id=row[16],
+        adopted=adopted,
+        elapsed_seconds=max(0.0, row[17]),
+        cancel_requested=row[18],
+    )
+
+
+@lru_cache(maxsize=4096)
+def _branches(text: str | None) -> tuple[Branch, ...]:
+    """Read the way into a workflow; the same text comes with each row of an automation."""
+    listed = json.loads(text) if text else None
+    return tuple(
+        Branch(
+            node=str(one["node"]),
+            field=str(one["field"]),
+            kind=str(one["kind"]),
+            methods=tuple(one.get("methods") or ()),
+        )
+        for one in (listed if isinstance(listed, list) else ())
+        if isinstance(one, dict) and {"node", "field", "kind"} <= one.keys()
+    )

@@ -1,0 +1,63 @@
+"""Old executions go, some at a time, so that nobody waits for it. Not here: how old is old."""
+
+from __future__ import annotations
+
+from reconciler.store.database import Database
+
+_OLD = b"""
+DELETE FROM workflow_executions WHERE id = ANY(ARRAY(
+    SELECT id FROM workflow_executions
+    WHERE "completedAt" < (statement_timestamp() AT TIME ZONE 'UTC') - make_interval(days => %(days)s)
+        AND status NOT IN ('QUEUED', 'RUNNING')
+    ORDER BY "completedAt" LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+)) RETURNING id
+"""
+
+_LARGE = b"""
+SELECT a.id, (
+    SELECT e."createdAt" FROM workflow_executions AS e
+    WHERE e."automationId" = a.id AND e.status NOT IN ('QUEUED', 'RUNNING')
+    ORDER BY e."createdAt" DESC, e.id DESC OFFSET %(keep)s LIMIT 1
+) AS newest FROM automations AS a
+"""
+
+_BEYOND = b"""
+DELETE FROM workflow_executions WHERE id = ANY(ARRAY(
+    SELECT id FROM workflow_executions
+    WHERE "automationId" = %(automation)s
+        AND "createdAt" <= %(newest)s::timestamptz AT TIME ZONE 'UTC'
+        AND status NOT IN ('QUEUED', 'RUNNING')
+    ORDER BY "createdAt", id LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+)) RETURNING id
+"""
+
+
+async def prune(
+    database: Database, *, days: int | None, keep: int | None, batch: int, most: int
+) -> int:
+    """Delete executions that ended more than *days* ago or are beyond *keep* of an automation.
+
+    Each *batch* is a commit of its own; after *most* rows the rest waits for the next time.
+    """
+    deleted = 0
+    if days is not None:
+        deleted += await _batches(database, _OLD, {"days": days}, batch, most)
+    if keep is not None and deleted < most:
+        for automation, newest in await database.execute(_LARGE, {"keep": keep}):
+            if newest is not None and deleted < most:
+                values = {"automation": automation, "newest": newest}
+                deleted += await _batches(database, _BEYOND, values, batch, most - deleted)
+    return deleted
+
+
+async def _batches(
+    database: Database, statement: bytes, values: dict[str, object], batch: int, most: int
+) -> int:
+    deleted = 0
+    while deleted < most:
+        size = min(batch, most - deleted)
+        rows = await database.execute(statement, {**values, "batch": size})
+        deleted += len(rows)
+        if len(rows) < size:
+            break
+    return deleted
