@@ -115,6 +115,7 @@ class Follower:
             return Finished(run=run)
         watch = self._sight.watch(workflow_id, correlation, _ignore)
         try:
+            watch.after = int(run.id) - 1
             watch.learn(run.id)
             watch.settle()
             self._start_loop()

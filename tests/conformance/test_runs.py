@@ -84,7 +84,7 @@ class Place:
         """Publish a workflow whose runs end as *kind* says."""
         last, outcome = ENDS[kind]
         path = f"runs-{uuid.uuid4()}"
-        parameters = {
+        parameters: dict[str, Any] = {
             "httpMethod": "POST",
             "path": path,
             "authentication": "headerAuth",
