@@ -201,13 +201,15 @@ class Session:
         """Read the secrets that the specs name, for writing them again."""
         await self.safe.read(self.sources(), loaded.resources)
 
-    async def carry_out(self, planned: Planned, held: HeldLock, listen: Listener) -> Report:
-        """Apply a plan under the lock that is *held*, and keep a record of it."""
+    async def carry_out(
+        self, planned: Planned, held: HeldLock, listen: Listener, kind: str = "apply"
+    ) -> Report:
+        """Apply a plan under the lock that is *held*, and keep a record of it as a *kind*."""
         operations = Operations(self.database)
         plan = planned.plan
         operation = await operations.begin(
             id=new_id(),
-            kind="apply",
+            kind=kind,
             actor=actor(),
             host=socket.gethostname(),
             git_revision=plan.revision,

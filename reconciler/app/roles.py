@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.app import new_id
+from reconciler.app.reconcile import make_reconciler
 from reconciler.app.webhooks import webhook_routes
 from reconciler.app.worker import make_worker
 from reconciler.errors import ConfigError
@@ -89,6 +90,8 @@ async def add_roles(parts: Parts, base: Base) -> None:
         await _add_scheduler(parts, base)
     if Role.API in roles:
         await _add_api(parts, base)
+    if Role.RECONCILER in roles:
+        parts.services.append(await make_reconciler(base.settings, base.stack))
 
 
 async def _add_worker(parts: Parts, base: Base) -> None:

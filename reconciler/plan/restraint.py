@@ -80,11 +80,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restraint:
-    """All that keeps changes from being made: open holds, and switches that are off."""
+    """All that keeps changes from being made: open holds, and a switch that is off."""
 
     holds: tuple[Hold, ...] = ()
-    apply: bool = True
-    heal: bool = True
+    apply: bool = True  # whether anything new in the specs is applied at all
 
     def reason(self, change: Change) -> str | None:
         """Say why *change* must wait; None: it need not."""
@@ -100,8 +99,6 @@ class Restraint:
         """Say why *what* waits for *address*; None: it does not."""
         if what is What.APPLY and not self.apply:
             return "the daemon applies nothing new (apply_commits is off)"
-        if what is What.HEAL and not self.heal:
-            return "the daemon heals nothing (heal_drift is off)"
         hold = next(iter(covering(self.holds, address, what)), None)
         return None if hold is None else str(hold)
 

@@ -22,28 +22,28 @@ FROM reconciler.sources WHERE name = %(name)s
 
 _SAW = b"""
 INSERT INTO reconciler.sources AS s (
-    name, place, seen_revision, seen_at, problem, problem_at, good_revision
+    name, place, seen_revision, seen_at, problem, problem_at
 ) VALUES (
     %(name)s, %(place)s, %(seen)s, clock_timestamp(), %(problem)s,
-    CASE WHEN %(problem)s::text IS NOT NULL THEN clock_timestamp() END, %(good)s
+    CASE WHEN %(problem)s::text IS NOT NULL THEN clock_timestamp() END
 )
 ON CONFLICT (name) DO UPDATE SET
     place = EXCLUDED.place, seen_revision = COALESCE(EXCLUDED.seen_revision, s.seen_revision),
     seen_at = EXCLUDED.seen_at, problem = EXCLUDED.problem,
     problem_at = CASE WHEN EXCLUDED.problem IS NOT DISTINCT FROM s.problem
-        THEN s.problem_at ELSE EXCLUDED.problem_at END,
-    good_revision = COALESCE(EXCLUDED.good_revision, s.good_revision)
+        THEN s.problem_at ELSE EXCLUDED.problem_at END
 """
 
 _TURNED = b"""
 INSERT INTO reconciler.sources AS s (
-    name, place, applied_revision, applied_at, rewritten_from, turned_at
+    name, place, good_revision, applied_revision, applied_at, rewritten_from, turned_at
 ) VALUES (
-    %(name)s, %(place)s, %(applied)s,
+    %(name)s, %(place)s, %(good)s, %(applied)s,
     CASE WHEN %(applied)s::text IS NOT NULL THEN clock_timestamp() END, %(rewritten_from)s,
     clock_timestamp()
 )
 ON CONFLICT (name) DO UPDATE SET
+    good_revision = COALESCE(EXCLUDED.good_revision, s.good_revision),
     applied_revision = COALESCE(EXCLUDED.applied_revision, s.applied_revision),
     applied_at = CASE WHEN EXCLUDED.applied_revision IS NULL
             OR EXCLUDED.applied_revision IS NOT DISTINCT FROM s.applied_revision
@@ -104,17 +104,16 @@ class Sources:
             turned_ago=row[11],
         )
 
-    async def saw(
-        self, place: str, revision: str | None, *, good: bool, problem: str | None
-    ) -> None:
-        """Note the newest revision, whether it is without errors, and what is wrong if not."""
-        values = {"place": place, "seen": revision, "problem": problem}
-        await self._execute(_SAW, {**values, "good": revision if good else None})
+    async def saw(self, place: str, revision: str | None, problem: str | None) -> None:
+        """Note the newest revision, and what is wrong with it if something is."""
+        await self._execute(_SAW, {"place": place, "seen": revision, "problem": problem})
 
-    async def turned(self, place: str, *, applied: str | None, rewritten_from: str | None) -> None:
-        """Note the end of a turn; *applied* None: it did not carry out what the specs say."""
-        values = {"place": place, "applied": applied, "rewritten_from": rewritten_from}
-        await self._execute(_TURNED, values)
+    async def turned(
+        self, place: str, *, good: str | None, applied: str | None, rewritten_from: str | None
+    ) -> None:
+        """Note the end of a turn that accepted *good*; *applied*: the one that is in force now."""
+        values = {"place": place, "good": good, "applied": applied}
+        await self._execute(_TURNED, {**values, "rewritten_from": rewritten_from})
 
     async def ask(self) -> None:
         """Ask all daemons to look for a newer revision now."""

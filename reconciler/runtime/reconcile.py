@@ -1,0 +1,315 @@
+"""Keeps PostgreSQL and n8n as the specs say: looks, takes a turn when there is a reason, waits.
+
+Level-triggered: files, pushes and timers only say "look again". A revision that is not valid
+leaves the last good one in force; a newer one cancels a turn that still works on an older one.
+On several machines one turns at a time, the others wait. Not here: what a turn does
+(`reconciler.app.turn`), nor where specs come from (`reconciler.source`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from reconciler import metrics
+from reconciler.clock import Clock
+from reconciler.diagnostics import SpecError
+from reconciler.errors import GitUnreachable, LockHeld, ReconcilerError, RevisionGone
+from reconciler.log import bound, get_logger
+from reconciler.source.sight import Sighting, Specs
+
+_log = get_logger("reconcile")
+_STEP: Final = 2.0  # seconds between two looks at whether somebody pushed
+_CONTENDED: Final = 2.0  # seconds until the lock is tried again when there is news
+_FIRST: Final = 5.0  # seconds after the first turn that could not be taken; doubles
+_LONGEST: Final = 60.0
+_LAST_WORDS: Final = 10.0  # seconds for a turn to end when the daemon stops
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a turn shall work on."""
+
+    sighting: Sighting | None  # the last good one; None: none is known, so only drift is healed
+    urgent: bool  # False: it may be left out when another daemon has just taken one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turned:
+    """How a turn ended."""
+
+    outcome: str  # done, partly, interrupted, skipped
+    retry_at: datetime | None = None  # when the first failed change is to be tried again
+    drifted: int = 0
+    applied: int = 0
+    failed: int = 0
+
+
+class Turns(Protocol):
+    """Takes turns, and keeps what all daemons know together."""
+
+    async def turn(self, order: Order) -> Turned:
+        """Take one turn; raises LockHeld, SpecError or what a server raised."""
+        raise NotImplementedError
+
+    async def saw(self, place: str, sighting: Sighting | None, problem: str | None) -> None:
+        """Note what is the newest revision, and why it does not apply if so."""
+        raise NotImplementedError
+
+    async def good(self) -> str | None:
+        """Tell the newest revision that any daemon found to be without errors."""
+        raise NotImplementedError
+
+    async def asked_at(self) -> datetime | None:
+        """Tell when somebody last asked to look for news."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a turn did not accept a revision, and until when it is not offered again."""
+
+    problem: str
+    until: float  # by the event loop's clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How often, in seconds."""
+
+    poll: float = 60.0  # between two looks for news
+    drift: float = 120.0  # between two turns without news; up to half as many again at random
+
+
+class Reconciler:
+    """The reconcile role."""
+
+    name = "reconcile"
+
+    def __init__(self, specs: Specs, turns: Turns, clock: Clock, pace: Pace | None = None) -> None:
+        self._specs = specs
+        self._turns = turns
+        self._clock = clock
+        self._pace = pace or Pace()
+        self._good: Sighting | None = None  # what turns work on
+        self._proven: Sighting | None = None  # the last one that a turn accepted
+        self._noted: tuple[str | None, str | None] | None = None  # newest revision, its problem
+        self._refused: dict[str, _Refusal] = {}  # by name: what turns did not accept
+        self._asked: datetime | None = None
+        self._failures = 0
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until *stopping* is set; a turn that runs then gets some seconds to end."""
+        done: str | None = None  # the revision of the last turn
+        due = 0.0
+        loop = asyncio.get_running_loop()
+        while await _before(stopping, self._look()):
+            wanted = None if self._good is None else self._good.name
+            news = wanted != done or due == 0.0
+            if news or loop.time() >= due:
+                ended = await self._one(Order(sighting=self._good, urgent=news), stopping)
+                if ended is not None and ended.outcome != "interrupted":
+                    done = wanted
+                due = loop.time() + self._delay(ended, news=news)
+            await self._wait(due - loop.time(), stopping)
+
+    async def _look(self) -> None:
+        """See what is newest; what can't be seen or is not valid leaves the last good one."""
+        sighting: Sighting | None = None
+        try:
+            sighting = await self._specs.look()
+        except (GitUnreachable, RevisionGone) as error:
+            problem: str | None = str(error)
+            if self._good is None:
+                self._good = await self._remembered()
+        else:
+            refusal = self._refused.get(sighting.name)
+            problem = fault(sighting) or (refusal.problem if refusal else None)
+            again = refusal is None or asyncio.get_running_loop().time() >= refusal.until
+            if fault(sighting) is None and again:
+                self._good = sighting
+        seen = (sighting.name if sighting else None, problem)
+        if seen != self._noted:
+            await self._note(sighting, problem)
+            self._noted = seen
+
+    async def _note(self, sighting: Sighting | None, problem: str | None) -> None:
+        name = sighting.name if sighting else None
+        if problem is not None:
+            kept = self._good.name if self._good else None
+            _log.warning("does not apply", revision=name, problem=problem, last_good=kept)
+        else:
+            _log.info("new revision", revision=name)
+        await self._turns.saw(self._specs.place, sighting, problem)
+
+    async def _remembered(self) -> Sighting | None:
+        """After a start: read the last good revision again, if it is still to be had."""
+        name = await self._turns.good()
+        if name is None:
+            return None
+        try:
+            found = await self._specs.at(name)
+        except (GitUnreachable, RevisionGone):
+            return None
+        return found if fault(found) is None else None
+
+    async def _one(self, order: Order, stopping: asyncio.Event) -> Turned | None:
+        """Take a turn, unless a newer revision comes or the daemon stops; None: not to its end."""
+        revision = order.sighting.revision if order.sighting else None
+        began = asyncio.get_running_loop().time()
+        with bound(revision=revision):
+            turning = asyncio.create_task(self._turns.turn(order))
+            try:
+                await self._attend(turning, order, stopping)
+                ended = await turning
+            except asyncio.CancelledError:
+                if not turning.cancelled():
+                    turning.cancel()
+                    await asyncio.wait([turning])
+                    raise
+                ended = Turned(outcome="interrupted")
+            except SpecError as error:
+                await self._refuse(order, error)
+                return None
+            except LockHeld as error:
+                _log.info("waits for another writer", holder=str(error))
+                return None
+            except ReconcilerError as error:
+                self._failures += 1
+                metrics.TURNS.labels(_kind(order), "failed").inc()
+                _log.error("turn failed", error=str(error), hint=error.hint)
+                return None
+        self._failures = 0
+        if ended.outcome not in {"skipped", "interrupted"} and order.sighting is not None:
+            self._proven = order.sighting
+            self._refused.pop(order.sighting.name, None)
+        if ended.outcome != "skipped":
+            _tell(order, ended, asyncio.get_running_loop().time() - began)
+        return ended
+
+    async def _attend(
+        self, turning: asyncio.Task[Turned], order: Order, stopping: asyncio.Event
+    ) -> None:
+        """Watch for a newer revision while a turn runs, and cancel the turn when there is one."""
+        while not turning.done():
+            waiting = asyncio.create_task(self._wait(self._pace.poll, stopping))
+            await asyncio.wait({turning, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            if turning.done():
+                return
+            if stopping.is_set():
+                await asyncio.wait({turning}, timeout=_LAST_WORDS)
+                turning.cancel()
+                return
+            with suppress(ReconcilerError):
+                await self._look()
+            if self._good is not None and self._good is not order.sighting:
+                _log.info("a newer revision cancels this turn", newer=self._good.name)
+                turning.cancel()
+                return
+
+    async def _refuse(self, order: Order, error: SpecError) -> None:
+        """Note that a revision is not valid though its files are, and go back to the last good."""
+        sighting = order.sighting
+        assert sighting is not None  # without specs nothing can be wrong with them
+        until = asyncio.get_running_loop().time() + self._pace.drift  # n8n may change its mind
+        self._refused[sighting.name] = _Refusal(first_error(error), until)
+        if self._good is sighting:
+            known = self._proven or await self._remembered()
+            self._good = None if known is None or known.name == sighting.name else known
+
+    async def _wait(self, seconds: float, stopping: asyncio.Event) -> None:
+        """Return after *seconds* or a poll, when files change, somebody pushed, or at the end."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + max(0.0, min(seconds, self._pace.poll))
+        ending = asyncio.create_task(stopping.wait())
+        try:
+            while (left := deadline - loop.time()) > 0:
+                step = min(_STEP, left)
+                before = loop.time()
+                stirring = asyncio.create_task(self._specs.changed(step))
+                await asyncio.wait({stirring, ending}, return_when=asyncio.FIRST_COMPLETED)
+                stirring.cancel()
+                await asyncio.wait([stirring])
+                if ending.done() or loop.time() - before < step * 0.99 or await self._pushed():
+                    return
+        finally:
+            ending.cancel()
+
+    async def _pushed(self) -> bool:
+        try:
+            asked = await self._turns.asked_at()
+        except ReconcilerError:  # the poll is the truth
+            return False
+        news = asked is not None and asked != self._asked
+        self._asked = asked
+        return news
+
+    def _delay(self, ended: Turned | None, *, news: bool) -> float:
+        """Seconds until the next turn without news."""
+        if ended is not None and ended.outcome == "interrupted":
+            return 0.0
+        if ended is None:
+            if self._failures:
+                return min(_LONGEST, _FIRST * 2.0 ** min(self._failures - 1, 8))
+            return _CONTENDED if news else self._pace.drift
+        usual = self._pace.drift * random.uniform(1.0, 1.5)
+        if ended.retry_at is None:
+            return usual
+        retry = (ended.retry_at - self._clock.now()).total_seconds()
+        return max(0.1, min(usual, retry))
+
+
+async def _before(stopping: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Do *work* unless *stopping* is set first; tell whether it was done."""
+    working = asyncio.create_task(work)
+    ending = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if not ending.done():
+            await working
+        return not ending.done()
+    finally:
+        for task in (working, ending):
+            task.cancel()
+        await asyncio.wait({working, ending})
+
+
+def fault(sighting: Sighting) -> str | None:
+    """Say what keeps a revision from being applied, as far as its files tell; None: nothing."""
+    if not sighting.loaded.ok:
+        return first_error(SpecError(sighting.loaded.diagnostics))
+    if not sighting.loaded.resources:
+        return "it holds no spec document"
+    return None
+
+
+def first_error(error: SpecError) -> str:
+    """Say in one line what is wrong and where."""
+    found = next((d for d in error.diagnostics if d.is_error), None)
+    if found is None:
+        return str(error)
+    where = f"{found.mark}: " if found.mark else ""
+    return f"{error}: {where}{found.message} [{found.code}]"
+
+
+def _kind(order: Order) -> str:
+    return "apply" if order.urgent else "drift"
+
+
+def _tell(order: Order, ended: Turned, seconds: float) -> None:
+    kind = _kind(order)
+    metrics.TURNS.labels(kind, ended.outcome).inc()
+    metrics.TURN.labels(kind).observe(seconds)
+    metrics.DRIFTED.set(ended.drifted)
+    metrics.CHANGES.labels("applied").inc(ended.applied)
+    metrics.CHANGES.labels("failed").inc(ended.failed)
+    facts = {"drifted": ended.drifted, "applied": ended.applied, "failed": ended.failed}
+    write = _log.info if any(facts.values()) or order.urgent else _log.debug
+    write("turn", outcome=ended.outcome, seconds=round(seconds, 2), **facts)
