@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler import metrics
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ConfigError, ReconcilerError
 from reconciler.log import get_logger
 from reconciler.runtime.service import Service
 
@@ -64,19 +64,34 @@ class Supervisor:
     async def run(self, stopping: asyncio.Event) -> None:
         """Keep the services up until *stopping* is set, then end them in order.
 
-        Being cancelled ends them at once.
+        Being cancelled ends them at once. Raises ConfigError when a service can't even start
+        for the first time because something is set up wrongly: trying again won't help.
         """
         closing = asyncio.Event()
         first = [self._task(service, stopping) for service in self._services]
         last = [self._task(service, closing) for service in self._last]
         try:
-            await stopping.wait()
+            await self._stopped_or_misconfigured(stopping, (*first, *last))
             await self._finish(first)
             closing.set()
             await self._finish(last)
         finally:
             closing.set()
             await self._cut((*first, *last))
+
+    async def _stopped_or_misconfigured(
+        self, stopping: asyncio.Event, tasks: Collection[asyncio.Task[None]]
+    ) -> None:
+        stop = asyncio.create_task(stopping.wait())
+        waiting = {stop, *tasks}
+        try:
+            while not stop.done():
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done - {stop}:
+                    task.result()  # raises what it may raise
+                waiting -= done
+        finally:
+            stop.cancel()
 
     def _task(self, service: Service, stopping: asyncio.Event) -> asyncio.Task[None]:
         return asyncio.create_task(self._keep(service, stopping), name=service.name)
@@ -105,7 +120,7 @@ class Supervisor:
         failures = 0
         while not stopping.is_set():
             began = loop.time()
-            problem = await self._once(service, state, stopping)
+            problem = await self._once(service, state, stopping, first=failures == 0)
             if problem is None:
                 break
             failures = 1 if loop.time() - began > self._patience.healthy else failures + 1
@@ -115,7 +130,9 @@ class Supervisor:
             await _wait(stopping, delay)
         state.problem = "stopped"
 
-    async def _once(self, service: Service, state: _State, stopping: asyncio.Event) -> str | None:
+    async def _once(
+        self, service: Service, state: _State, stopping: asyncio.Event, *, first: bool
+    ) -> str | None:
         """Run the service once; give the problem it ended with, if it did not have to end."""
         up = metrics.SERVICE_UP.labels(service.name)
         state.up = True
@@ -124,6 +141,8 @@ class Supervisor:
             await service.run(stopping)
             problem = "ended by itself"
         except ReconcilerError as error:
+            if first and isinstance(error, ConfigError) and not stopping.is_set():
+                raise
             problem = str(error)
             _log.error("failed", service=service.name, error=problem, hint=error.hint)
         except Exception as error:  # noqa: BLE001 - the one place; see above

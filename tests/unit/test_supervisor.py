@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from reconciler import metrics
-from reconciler.errors import DatabaseUnreachable
+from reconciler.errors import ConfigError, DatabaseUnreachable
 from reconciler.runtime.supervisor import Patience, Supervisor
 
 QUICK = Patience(first=0.001, longest=0.002, healthy=60, grace=0.05, slack=0.0, forced=0.05)
@@ -77,6 +77,30 @@ async def test_a_service_that_just_ends_is_started_again() -> None:
 
     await stop_when(
         Supervisor([service], patience=QUICK), lambda: service.starts > 2, asyncio.Event()
+    )
+
+
+async def test_a_service_that_is_set_up_wrongly_ends_the_daemon() -> None:
+    async def misconfigured(stopping: asyncio.Event) -> None:
+        raise ConfigError("the port is taken")
+
+    sound = Doing("sound", until_stopped)
+    supervisor = Supervisor([sound], last=[Doing("web", misconfigured)], patience=QUICK)
+
+    with pytest.raises(ConfigError, match="the port is taken"):
+        async with asyncio.timeout(5):
+            await supervisor.run(asyncio.Event())
+
+
+async def test_a_setting_that_goes_wrong_later_is_waited_for() -> None:
+    async def later(stopping: asyncio.Event) -> None:
+        if service.starts > 1:
+            raise ConfigError("no such folder")
+
+    service = Doing("later", later)
+
+    await stop_when(
+        Supervisor([service], patience=QUICK), lambda: service.starts > 4, asyncio.Event()
     )
 
 
