@@ -108,6 +108,17 @@ OUR_INDEXES: dict[str, str] = {
 
 # Our new tables -> columns and constraints, and the indexes beside them (as in 0003).
 TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
+    # How far the runs that n8n started by itself have been recorded, and by which daemon.
+    "native_cursor": (
+        """
+        name text NOT NULL,
+        seen_until timestamptz,
+        holder text,
+        held_until timestamptz,
+        CONSTRAINT native_cursor_pkey PRIMARY KEY (name)
+        """,
+        (),
+    ),
     # A row of its own: a call that is counted does not wait for a run that is claimed.
     "webhook_rates": (
         """

@@ -20,6 +20,9 @@ _MESSAGE_LIMIT = 4000  # characters
 _STACK_LIMIT = 16_000
 _TEXT_LIMIT = 1000  # of a long text in an item that is too large as a whole
 _HIDDEN = "[hidden]"
+_SECRET_HEADERS = frozenset(
+    {ENTRY_HEADER.lower(), "authorization", "cookie", "proxy-authorization", "x-api-key"}
+)
 _BAD_TEXT = ("\\u0000", "\\ud")  # PostgreSQL stores neither NUL nor half a surrogate pair
 
 
@@ -57,6 +60,8 @@ class Run:
     error_message: str | None = None
     error_stack: str | None = None
     error_node: str | None = None
+    start_node: str | None = None  # with what it gave, if that was asked for
+    entered: list[Json] | None = None
 
     @property
     def ended(self) -> bool:
@@ -70,8 +75,11 @@ def gone(id_: str, workflow_id: str) -> Run:
     return Run(id=id_, workflow_id=workflow_id, state=RunState.GONE, error_message=message)
 
 
-def read_run(row: Object, limit: int = OUTPUT_LIMIT) -> Run:
-    """Read an execution of n8n's API, with or without its data; *limit* is of the output's bytes."""
+def read_run(row: Object, limit: int = OUTPUT_LIMIT, *, entered: bool = False) -> Run:
+    """Read an execution of n8n's API, with or without its data.
+
+    *limit* is of the output's bytes; *entered* asks for what the first node gave, too.
+    """
     state = _state(row)
     data = _object(row.get("data"))
     result = _object(data.get("resultData"))
@@ -80,6 +88,7 @@ def read_run(row: Object, limit: int = OUTPUT_LIMIT) -> Run:
     if state is RunState.SUCCESS and result:
         output, truncated = cut(_last_items(result), limit)
     message, stack, node = _error(state, result)
+    start_node, items = _entered(data, result, limit) if entered else (None, None)
     return Run(
         id=str(row.get("id")),
         workflow_id=str(row.get("workflowId")),
@@ -95,13 +104,15 @@ def read_run(row: Object, limit: int = OUTPUT_LIMIT) -> Run:
         error_message=message,
         error_stack=stack,
         error_node=node,
+        start_node=start_node,
+        entered=items,
     )
 
 
 def cut(items: list[Json], limit: int) -> tuple[list[Json], bool]:
     """Keep as many leading *items* as fit into *limit* bytes; tell whether something was left out."""
     text = json.dumps(items)
-    if ENTRY_HEADER.lower() in text.lower() or any(bad in text for bad in _BAD_TEXT):
+    if '"headers": {' in text or any(bad in text for bad in _BAD_TEXT):
         items = [_cleaned(item) for item in items]
         text = json.dumps(items)
     if len(text) <= limit:
@@ -135,8 +146,10 @@ def _state(row: Object) -> RunState:
 
 
 def _last_items(result: Object) -> list[Json]:
-    task = _last_task(result)
-    outputs = _object(task.get("data")).get("main")
+    return _items(_object(_last_task(result).get("data")).get("main"))
+
+
+def _items(outputs: Json) -> list[Json]:
     return [
         _item(_object(item))
         for output in (outputs if isinstance(outputs, list) else [])
@@ -197,6 +210,27 @@ def _correlation(data: Object, result: Object) -> str | None:
     return _posted_id(_object(first.get("data")).get("main"))
 
 
+def _entered(data: Object, result: Object, limit: int) -> tuple[str | None, list[Json]]:
+    """Find the node that a run began with, and the items it gave."""
+    runs = _object(result.get("runData"))
+    tasks = {name: _object(one[0]) for name, one in runs.items() if isinstance(one, list) and one}
+    if tasks:
+        name = min(tasks, key=lambda name: (_order(tasks[name]), name))
+        return name, cut(_items(_object(tasks[name].get("data")).get("main")), limit)[0]
+    stack = _object(data.get("executionData")).get("nodeExecutionStack")
+    first = _object(stack[0]) if isinstance(stack, list) and stack else {}
+    items = _items(_object(first.get("data")).get("main"))
+    return _text(_object(first.get("node")).get("name")), cut(items, limit)[0]
+
+
+def _order(task: Object) -> tuple[float, float]:
+    index, start = task.get("executionIndex"), task.get("startTime")
+    return (
+        float(index) if isinstance(index, (int, float)) else 0.0,
+        float(start) if isinstance(start, (int, float)) else 0.0,
+    )
+
+
 def _posted_id(outputs: Json) -> str | None:
     for _ in range(2):  # the first item of the first output
         outputs = outputs[0] if isinstance(outputs, list) and outputs else None
@@ -211,10 +245,20 @@ def _cleaned(value: Json) -> Json:
         return [_cleaned(one) for one in value]
     if isinstance(value, dict):
         return {
-            clean_text(key): _HIDDEN if key.lower() == ENTRY_HEADER.lower() else _cleaned(one)
+            clean_text(key): _without_secrets(one) if key == "headers" else _cleaned(one)
             for key, one in value.items()
         }
     return value
+
+
+def _without_secrets(headers: Json) -> Json:
+    """Hide what proved who called: a webhook's item holds all headers of the call."""
+    if not isinstance(headers, dict):
+        return _cleaned(headers)
+    return {
+        clean_text(key): _HIDDEN if key.lower() in _SECRET_HEADERS else _cleaned(one)
+        for key, one in headers.items()
+    }
 
 
 def _shortened(value: Json) -> Json:

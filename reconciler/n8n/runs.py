@@ -30,7 +30,7 @@ __all__ = ["NotStarted", "Reply", "Run", "RunState", "Runs", "StartUnknown", "St
 PAGE: Final = 250  # n8n gives no more rows at once
 TOO_LARGE: Final = 32 * 1024 * 1024  # bytes of a run's data that are not read any more
 _AT_ONCE: Final = 4  # runs fetched one by one; n8n is one thread, more gains nothing
-_CLOCKS: Final = timedelta(minutes=5)  # how far n8n's clock may be off when we search by time
+CLOCKS: Final = timedelta(minutes=5)  # how far n8n's clock may be off when we search by time
 
 
 class Runs:
@@ -70,10 +70,10 @@ class Runs:
 
         None: n8n has none. A run that a person started again in n8n's editor is not it.
         """
-        after = since - _CLOCKS
+        after = since - CLOCKS
         for status in ("running", None):
             async for row in self.listed(
-                workflowId=workflow_id, startedAfter=_iso(after), data=True, status=status
+                workflowId=workflow_id, startedAfter=iso(after), data=True, status=status
             ):
                 run = self.read(row)
                 if run.correlation == correlation and run.mode != "retry":
@@ -91,10 +91,11 @@ class Runs:
         found = await asyncio.gather(*(one(id_) for id_ in ids))
         return {run.id: run for run in found if run is not None}
 
-    async def get(self, id_: str, size: int | None = None) -> Run | None:
+    async def get(self, id_: str, size: int | None = None, *, entered: bool = False) -> Run | None:
         """Read one run with its data, or without if that is huge; None: n8n doesn't know it.
 
-        *size* is what a listing said of its data, if there was one.
+        *size* is what a listing said of its data, if there was one; *entered* asks for what the
+        first node gave, too.
         """
         try:
             if size is None:
@@ -104,7 +105,7 @@ class Runs:
             return None
         if size > TOO_LARGE:
             row["dataTooLargeToDisplay"] = True
-        return self.read(row)
+        return read_run(row, self._output_limit, entered=entered)
 
     async def stop(self, execution_id: str) -> bool:
         """Stop a run, or find that it has ended; False: n8n doesn't know it."""
@@ -186,5 +187,6 @@ def _cursor(below: int, limit: int) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def _iso(moment: datetime) -> str:
+def iso(moment: datetime) -> str:
+    """Write a moment as n8n reads it."""
     return moment.isoformat().replace("+00:00", "Z")

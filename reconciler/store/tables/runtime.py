@@ -134,6 +134,16 @@ webhook_rates = Table(
     schema=OURS,
 )
 
+native_cursor = Table(
+    "native_cursor",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("seen_until", MOMENT),
+    *optional("holder"),
+    Column("held_until", MOMENT),
+    schema=OURS,
+)
+
 replies = Table(
     "replies",
     metadata,
