@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "drift": ("drift", "drift", "Show what was changed outside git; --repair undoes it"),
     "run": ("run", "run", "Run an automation by hand"),
     "executions": ("executions", "executions", "What ran, runs and waits; cancel, retry, watch"),
+    "schedules": ("schedules", "schedules", "What fires when, also before it is applied"),
     "events": ("events", "events", "Send events, and see what became of them"),
     "token": ("token", "token", "Make, list and revoke tokens for the API"),
     "adopt": ("adopt", "adopt", "Write workflows that exist in n8n into the spec folder"),
