@@ -16,11 +16,13 @@ from prometheus_client import (
     Gauge,
     Histogram,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 
 from reconciler import __version__
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a series for each series, unused
 REGISTRY: Final = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 

@@ -16,6 +16,8 @@ from reconciler.cli.output import is_terminal, wants_color
 from reconciler.errors import ExitCode
 from reconciler.settings import Role, Settings
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 
 @click.command()
 @specs_option
@@ -40,7 +42,10 @@ def daemon(**given: Any) -> int:
     """
     settings = settings_from(given)
     start_log(settings)
-    return asyncio.run(serve(settings))
+    code = asyncio.run(serve(settings))
+    for number in _SIGNALS:  # the work is done: a late one must not spoil the exit code
+        signal.signal(number, signal.SIG_IGN)
+    return code
 
 
 def start_log(settings: Settings) -> None:
@@ -91,5 +96,5 @@ async def serve(
 def on_signals(call: Callable[[], object]) -> None:
     """Have *call* called for each signal that asks us to end."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _SIGNALS:
         loop.add_signal_handler(number, call)

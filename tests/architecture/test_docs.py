@@ -11,7 +11,7 @@ from reconciler.errors import ExitCode
 from reconciler.settings import ENVIRONMENT
 from reconciler.spec.codes import CODES
 from tests.architecture.sources import ROOT, modules
-from tools import make_diagnostics_page
+from tools import make_diagnostics_page, make_metrics_page
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 CODE = re.compile(r"""["']((?:[A-Z]{3}|RISK)\d{3})["']""")
@@ -70,6 +70,11 @@ def test_every_diagnostic_code_is_documented() -> None:
 def test_the_page_of_diagnostics_is_current() -> None:
     # If not: python -m tools.make_diagnostics_page
     assert make_diagnostics_page.page() == page("diagnostics.md")
+
+
+def test_the_page_of_metrics_is_current() -> None:
+    # If not: python -m tools.make_metrics_page
+    assert make_metrics_page.page() == page("metrics.md")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
