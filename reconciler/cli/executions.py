@@ -15,47 +15,18 @@ from reconciler.cli.execution_view import (
     list_table,
     show,
 )
+from reconciler.cli.filters import filter_options, filters_from
 from reconciler.cli.given import duration, moment
 from reconciler.cli.options import output_option, server_options, settings_from
 from reconciler.cli.output import document, result, say
 from reconciler.errors import ConflictError, ExitCode
 from reconciler.settings import Settings
-from reconciler.store.executions import Cancelled, Execution, Filters, Page
-from reconciler.trigger.execution import Cause, Status
+from reconciler.store.executions import Cancelled, Execution, Page
 
 
 @click.group()
 def executions() -> None:
     """What ran, what runs and what waits."""
-
-
-def filter_options(command: Any) -> Any:
-    """Add --automation, --organization, --status and --cause."""
-    statuses = click.Choice([status.value for status in Status], case_sensitive=False)
-    causes = click.Choice([cause.value for cause in Cause])
-    for option in (
-        click.option("--cause", "causes", multiple=True, type=causes, help="What started it."),
-        click.option("--status", "statuses", multiple=True, type=statuses, help="Where it is."),
-        click.option("--organization", metavar="NAME", help="Only of this organization."),
-        click.option("--automation", metavar="NAME", help="Only of this automation."),
-    ):
-        command = option(command)
-    return command
-
-
-async def filters_from(desk: Any, given: dict[str, Any]) -> Filters:
-    """Look up what the options name; raises UsageError."""
-    automation, organization = given["automation"], given["organization"]
-    return Filters(
-        organization_id=None
-        if organization is None
-        else (await desk.organization(organization)).id,
-        automation_id=None if automation is None else (await desk.automation(automation)).id,
-        statuses=[Status(word) for word in given["statuses"]] or None,
-        causes=[Cause(word) for word in given["causes"]] or None,
-        since=given.get("since"),
-        until=given.get("until"),
-    )
 
 
 @executions.command("list")

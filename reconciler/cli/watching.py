@@ -24,6 +24,7 @@ from reconciler.cli.execution_view import (
     snake,
     took,
 )
+from reconciler.cli.filters import filters_from
 from reconciler.cli.output import document, escape, is_terminal, painter, result, say, wants_color
 from reconciler.errors import DatabaseUnreachable
 from reconciler.settings import Settings
@@ -234,8 +235,6 @@ class _Watcher:
     @classmethod
     async def make(cls, desk: Any, given: dict[str, Any]) -> _Watcher:
         """Check what was named; raises UsageError."""
-        from reconciler.cli.executions import filters_from
-
         for id_ in given["ids"]:
             await desk.execution(id_)
         filters = await filters_from(desk, given)

@@ -18,9 +18,9 @@ from reconciler.store.events import Events
 from reconciler.store.executions import Executions
 from reconciler.store.replies import Replies
 from reconciler.store.tokens import Tokens
-from reconciler.web.api_events import events_router
-from reconciler.web.api_executions import executions_router
-from reconciler.web.api_runs import runs_router
+from reconciler.web.api_events import EventRoutes
+from reconciler.web.api_executions import ExecutionRoutes
+from reconciler.web.api_runs import RunRoutes
 from reconciler.web.auth import Authenticator
 from reconciler.web.bodies import plain_texts
 from reconciler.web.waiting import Waiting
@@ -34,22 +34,19 @@ def api_router(
     poke: Callable[[], None],
 ) -> APIRouter:
     """Make all routes of the API; *poke* tells workers that there is work."""
-    auth = Authenticator(Tokens(database))
     directory = Directory(database)
-    router = APIRouter(dependencies=[Depends(plain_texts)])
-    router.include_router(
-        events_router(
-            auth, Events(database, executions), EventRecords(database), new_id=new_id, poke=poke
-        )
-    )
-    router.include_router(executions_router(auth, executions, directory))
-    router.include_router(
-        runs_router(
-            auth,
+    parts = (
+        EventRoutes(Events(database, executions), EventRecords(database), new_id=new_id, poke=poke),
+        ExecutionRoutes(executions, directory),
+        RunRoutes(
             directory,
             Deliveries(database, new_id=new_id),
             Waiting(executions, Replies(database)),
             poke,
-        )
+        ),
     )
+    login = Depends(Authenticator(Tokens(database)).provide)
+    router = APIRouter(dependencies=[Depends(plain_texts), login])
+    for part in parts:
+        router.include_router(part.router())
     return router

@@ -1,6 +1,6 @@
 """Executions over HTTP: ask for one, look at them, cancel, retry."""
 
-# No postponed annotations here: FastAPI reads them, and they name what is local to a function.
+from __future__ import annotations
 
 from typing import Annotated, Any
 
@@ -14,57 +14,61 @@ from reconciler.store.execution_documents import execution_document, summary_doc
 from reconciler.store.executions import Cancelled, Executions, Filters
 from reconciler.trigger.execution import Accepted, Refusal
 from reconciler.web.answers import RETRY_AFTER, Refused
-from reconciler.web.auth import Authenticator
+from reconciler.web.auth import Needs
 from reconciler.web.bodies import ExecutionsQuery, moment
 
 _NOT_FOUND = ("not-found", "there is no such execution")
 
 
-def executions_router(
-    auth: Authenticator, executions: Executions, directory: Directory
-) -> APIRouter:
-    """Make the routes below /api/executions."""
-    router = APIRouter()
-    views = Depends(auth.requires(Action.EXECUTIONS_VIEW))
-    cancels = Depends(auth.requires(Action.EXECUTIONS_CANCEL))
-    retries = Depends(auth.requires(Action.EXECUTIONS_RETRY))
+Views = Annotated[Principal, Depends(Needs(Action.EXECUTIONS_VIEW))]
+Cancels = Annotated[Principal, Depends(Needs(Action.EXECUTIONS_CANCEL))]
+Retries = Annotated[Principal, Depends(Needs(Action.EXECUTIONS_RETRY))]
 
-    @router.get("/api/executions")
-    async def page(
-        who: Annotated[Principal, views], query: Annotated[ExecutionsQuery, Query()]
-    ) -> dict[str, Any]:
+
+class ExecutionRoutes:
+    """The routes below /api/executions."""
+
+    def __init__(self, executions: Executions, directory: Directory) -> None:
+        self._executions = executions
+        self._directory = directory
+
+    def router(self) -> APIRouter:
+        """Give the routes."""
+        router = APIRouter()
+        one = "/api/executions/{id_}"
+        router.add_api_route("/api/executions", self.page)
+        router.add_api_route(one, self.show)
+        router.add_api_route(f"{one}/cancel", self.cancel, methods=["POST"])
+        router.add_api_route(f"{one}/retry", self.retry, methods=["POST"], status_code=202)
+        return router
+
+    async def page(self, who: Views, query: Annotated[ExecutionsQuery, Query()]) -> dict[str, Any]:
         """List executions, newest first; `next` is the cursor of the page after this one."""
-        found = await executions.list(
-            Filters(
-                organization_id=who.organization_id,
-                automation_id=None
-                if query.automation is None
-                else await automation_id(directory, query.automation, who),
-                statuses=query.status,
-                causes=query.cause,
-                since=moment(query.since, "since"),
-                until=moment(query.until, "until"),
-            ),
-            limit=query.limit,
-            cursor=query.cursor,
+        name = query.automation
+        filters = Filters(
+            organization_id=who.organization_id,
+            automation_id=None if name is None else await automation_id(self._directory, name, who),
+            statuses=query.status,
+            causes=query.cause,
+            since=moment(query.since, "since"),
+            until=moment(query.until, "until"),
         )
+        found = await self._executions.list(filters, limit=query.limit, cursor=query.cursor)
         data = who.may(Action.EXECUTIONS_DATA)
         rows = [summary_document(one, data=data) for one in found.executions]
         return {"executions": _redacted(rows), "next": found.cursor}
 
-    @router.get("/api/executions/{id_}")
-    async def show(id_: str, who: Annotated[Principal, views]) -> dict[str, Any]:
+    async def show(self, id_: str, who: Views) -> dict[str, Any]:
         """Show an execution; data and errors only to those who may see data."""
-        found = await executions.get(who.organization_id, id_)
+        found = await self._executions.get(who.organization_id, id_)
         if found is None:
             raise Refused(404, *_NOT_FOUND)
         document = execution_document(found, data=who.may(Action.EXECUTIONS_DATA))
         return _redacted([document])[0]
 
-    @router.post("/api/executions/{id_}/cancel")
-    async def cancel(id_: str, who: Annotated[Principal, cancels]) -> JSONResponse:
+    async def cancel(self, id_: str, who: Cancels) -> JSONResponse:
         """Cancel an execution: at once while it waits, soon while it runs (202)."""
-        match await executions.cancel(who.organization_id, id_):
+        match await self._executions.cancel(who.organization_id, id_):
             case Cancelled.UNKNOWN:
                 raise Refused(404, *_NOT_FOUND)
             case Cancelled.ENDED:
@@ -74,16 +78,13 @@ def executions_router(
             case _:
                 return JSONResponse({"executionId": id_, "status": "CANCELLED"})
 
-    @router.post("/api/executions/{id_}/retry", status_code=202)
-    async def retry(id_: str, who: Annotated[Principal, retries]) -> dict[str, Any]:
+    async def retry(self, id_: str, who: Retries) -> dict[str, Any]:
         """Run it again as a new execution with the same input."""
-        accepted = await executions.retry(who.organization_id, id_)
+        accepted = await self._executions.retry(who.organization_id, id_)
         if accepted.refusal is Refusal.UNKNOWN:
             raise Refused(404, *_NOT_FOUND)
         require_accepted(accepted)
         return {"executionId": accepted.id, "status": "QUEUED", "retryOf": id_}
-
-    return router
 
 
 async def automation_id(directory: Directory, name: str, who: Principal) -> str:

@@ -1,6 +1,6 @@
 """Running an automation over HTTP, with the same limits as its webhooks."""
 
-# No postponed annotations here: FastAPI reads them, and they name what is local to a function.
+from __future__ import annotations
 
 import math
 from collections.abc import Callable
@@ -20,30 +20,48 @@ from reconciler.trigger.manual import UnknownTrigger, Way, way_of_call
 from reconciler.trigger.match import FilterFailed
 from reconciler.web.answers import Refused
 from reconciler.web.api_executions import automation_id, require_accepted
-from reconciler.web.auth import Authenticator
+from reconciler.web.auth import Needs
 from reconciler.web.bodies import RunBody, RunCall, run_call, schema_of
 from reconciler.web.waiting import Waiting
 
+Runs = Annotated[Principal, Depends(Needs(Action.AUTOMATIONS_RUN))]
+Call = Annotated[RunCall, Depends(run_call)]
 
-def runs_router(
-    auth: Authenticator,
-    directory: Directory,
-    deliveries: Deliveries,
-    waiting: Waiting,
-    poke: Callable[[], None],
-) -> APIRouter:
-    """Make the routes below /api/automations."""
-    router = APIRouter()
-    runs = Depends(auth.requires(Action.AUTOMATIONS_RUN))
-    described = schema_of(RunBody, required=False)
 
-    @router.post("/api/automations/{name}/run", status_code=202, openapi_extra=described)
-    async def run(
-        name: str, who: Annotated[Principal, runs], call: Annotated[RunCall, Depends(run_call)]
-    ) -> Response:
+class RunRoutes:
+    """The routes below /api/automations; *poke* tells workers that there is work."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        deliveries: Deliveries,
+        waiting: Waiting,
+        poke: Callable[[], None],
+    ) -> None:
+        self._directory = directory
+        self._deliveries = deliveries
+        self._waiting = waiting
+        self._poke = poke
+
+    def router(self) -> APIRouter:
+        """Give the routes."""
+        router = APIRouter()
+        described = schema_of(RunBody, required=False)
+        for path, run in (("{name}", self.run), ("{organization}/{name}", self.run_by_full_name)):
+            router.add_api_route(
+                f"/api/automations/{path}/run",
+                run,
+                methods=["POST"],
+                status_code=202,
+                response_class=JSONResponse,
+                openapi_extra=described,
+            )
+        return router
+
+    async def run(self, name: str, who: Runs, call: Call) -> Response:
         """Run an automation, named by id or name; `?wait=10s` waits for the result."""
-        id_ = await automation_id(directory, name, who)
-        way = await _way(directory, id_, call.body)
+        id_ = await automation_id(self._directory, name, who)
+        way = await _way(self._directory, id_, call.body)
         if way is None:
             return JSONResponse({"executionId": None, "status": "IGNORED"})
         new = NewExecution(
@@ -54,48 +72,37 @@ def runs_router(
             idempotency_key=None if call.key is None else f"api:{call.key}",
             metadata={"by": who.name},
         )
-        accepted = await _accept(call, new, who)
+        accepted = await self._accept(call, new, who)
         if accepted.fresh:
             metrics.ACCEPTED.labels(way.cause.value).inc()
-            poke()
+            self._poke()
         if call.wait:
-            return _Later(waiting, accepted, call.wait)
+            return _Later(self._waiting, accepted, call.wait)
         return JSONResponse(_document(accepted), 202 if accepted.fresh else 200)
 
-    @router.post(
-        "/api/automations/{organization}/{name}/run", status_code=202, openapi_extra=described
-    )
     async def run_by_full_name(
-        organization: str,
-        name: str,
-        who: Annotated[Principal, runs],
-        call: Annotated[RunCall, Depends(run_call)],
+        self, organization: str, name: str, who: Runs, call: Call
     ) -> Response:
         """Run an automation, named by organization and name."""
-        return await run(f"{organization}/{name}", who, call)
+        return await self.run(f"{organization}/{name}", who, call)
 
-    async def _accept(call: RunCall, new: NewExecution, who: Principal) -> Accepted:
+    async def _accept(self, call: RunCall, new: NewExecution, who: Principal) -> Accepted:
         assert who.organization_id is not None  # tokens are bound to one
-        limit, period = await directory.rate(new.automation_id)
-        [delivered] = await deliveries.accept(
-            [
-                Delivery(
-                    new=new,
-                    organization_id=who.organization_id,
-                    limit=limit,
-                    period=period,
-                    remote=call.remote,
-                    bytes=call.bytes,
-                )
-            ]
+        limit, period = await self._directory.rate(new.automation_id)
+        delivery = Delivery(
+            new=new,
+            organization_id=who.organization_id,
+            limit=limit,
+            period=period,
+            remote=call.remote,
+            bytes=call.bytes,
         )
+        [delivered] = await self._deliveries.accept([delivery])
         if delivered.accepted is None:
             after = {"Retry-After": str(max(1, math.ceil(delivered.retry_after)))}
             raise Refused(429, "rate-limited", "too many calls in a short time", after)
         require_accepted(delivered.accepted)
         return delivered.accepted
-
-    return router
 
 
 async def _way(directory: Directory, automation: str, body: RunBody) -> Way | None:

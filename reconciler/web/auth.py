@@ -6,7 +6,6 @@ Not here: the table of roles and actions (`reconciler.access`).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -19,7 +18,6 @@ from reconciler.vault.tokens import BadToken, PresentedToken, present
 from reconciler.web.answers import Refused
 
 KIND: Final = "api"
-Guard = Callable[[Request], Awaitable[Principal]]
 
 
 class Authenticator:
@@ -41,18 +39,26 @@ class Authenticator:
                 await self._tokens.used(found.id)
         return _principal(found)
 
-    def requires(self, action: Action) -> Guard:
-        """Give the dependency of a route: who calls, if *action* is allowed; else Refused."""
+    async def provide(self, request: Request) -> None:
+        """Be there for the routes of a router: `Needs` asks this one."""
+        request.state.authenticator = self
 
-        async def guard(request: Request) -> Principal:
-            principal = await self.principal(request)
-            try:
-                principal.require(action)
-            except GuardRefused as error:
-                raise Refused(403, "forbidden", error.message) from None
-            return principal
 
-        return guard
+class Needs:
+    """The dependency of a route: who calls, if *action* is allowed; else Refused (401, 403)."""
+
+    def __init__(self, action: Action) -> None:
+        self._action = action
+
+    async def __call__(self, request: Request) -> Principal:
+        """Tell who calls."""
+        authenticator: Authenticator = request.state.authenticator
+        principal = await authenticator.principal(request)
+        try:
+            principal.require(self._action)
+        except GuardRefused as error:
+            raise Refused(403, "forbidden", error.message) from None
+        return principal
 
 
 def _presented(request: Request) -> PresentedToken:

@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reconciler.spec.quantity import parse_duration
+from reconciler.store.event_records import EventState
 from reconciler.trigger.execution import Cause, Status
 from reconciler.trigger.jsonbody import BadJson, read_json
 from reconciler.web.answers import Refused
@@ -79,6 +80,17 @@ class ExecutionsQuery(BaseModel):
     until: Annotated[str, Field(max_length=40)] | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 50
     cursor: Annotated[str, Field(max_length=400)] | None = None
+
+
+class EventsQuery(BaseModel):
+    """Which events to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Annotated[str, Field(max_length=100)] | None = None
+    state: EventState | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 50
+    before: Annotated[str, Field(max_length=200)] | None = None
 
 
 def body_of(
