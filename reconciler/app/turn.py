@@ -37,6 +37,7 @@ from reconciler.store.operations import Operations
 from reconciler.store.sources import Sources, SourceState
 
 KIND = "reconcile"  # of operations that turns carry out
+LEASE = 30.0  # seconds; a daemon that hangs so long lets another one turn
 _FRESH = 0.5  # of the interval between two turns: what another daemon did so recently counts
 
 
@@ -83,7 +84,7 @@ class DaemonTurns(Turns):
             ago = (await self._sources.load()).turned_ago
             if ago is not None and ago < self._settings.drift_interval * _FRESH:
                 return Turned(outcome="skipped")
-        async with self._session.lock(KIND).acquire() as held:
+        async with self._session.lock(KIND).acquire(lease=LEASE) as held:
             base = self._session
             safe = Safe(keyring=base.safe.keyring, data_keys=base.safe.data_keys)
             session = replace(base, safe=safe)  # secrets are read anew: they may have rotated

@@ -6,7 +6,6 @@ the branch was rewritten: that is what a rollback reads. Not here: reading a com
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import fcntl
 import hashlib
@@ -14,8 +13,8 @@ import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,8 +23,8 @@ from reconciler.errors import GitUnreachable, RevisionGone
 from reconciler.source.commits import Commit
 from reconciler.source.git import COMMIT, Git, check_branch, check_folder, check_url
 
-_TIP: Final = "refs/reconciler/tip"
-_PATIENCE: Final = 120.0  # seconds for another process that fetches
+_TIPS: Final = "refs/reconciler"  # one reference for each process that fetches at a time
+_SLOTS: Final = 16
 _LABEL: Final = 12  # digits of a commit's id in records
 
 
@@ -89,8 +88,9 @@ class Mirror:
 
         Raises GitUnreachable, or RevisionGone when the repository has no such branch.
         """
-        async with self._alone():
-            await self._prepare()
+        with self._slot() as slot:
+            tip = f"{_TIPS}/tip-{slot}"
+            await self._prepare(tip)
             ended = await self._reach.run(
                 "fetch",
                 "--quiet",
@@ -100,15 +100,11 @@ class Mirror:
                 "--no-write-fetch-head",
                 "--end-of-options",
                 self.remote.url,
-                f"+refs/heads/{self.remote.branch}:{_TIP}",
+                f"+refs/heads/{self.remote.branch}:{tip}",
             )
             if ended.code:
                 raise self._trouble(ended.err, ended.reason)
-            return await self._require(_TIP)
-
-    async def tip(self) -> str | None:
-        """Return the newest commit that was fetched, without asking anybody."""
-        return await self._resolve(_TIP) if self.folder.is_dir() else None
+            return await self._require(tip)
 
     async def find(self, label: str) -> str | None:
         """Give the full id of the commit that records call *label*; None when it isn't here."""
@@ -143,37 +139,38 @@ class Mirror:
         found = ended.out.decode("ascii", "replace").split()
         return found[-1] if not ended.code and found and COMMIT.fullmatch(found[-1]) else None
 
-    async def _prepare(self) -> None:
+    async def _prepare(self, tip: str) -> None:
         """Make the mirror where there is none, and clear what a killed fetch left behind."""
         if self.folder.is_dir():
             known = await self._local.run("rev-parse", "--is-bare-repository")
             if known.out.strip() == b"true":
-                for left in (*self.folder.glob("*.lock"), *self.folder.glob("refs/**/*.lock")):
-                    left.unlink(missing_ok=True)
+                (self.folder / f"{tip}.lock").unlink(missing_ok=True)
                 return
-            shutil.rmtree(self.folder)
-        parent = self.folder.parent
-        fresh = Path(tempfile.mkdtemp(prefix="new-", dir=parent))
+            shutil.rmtree(self.folder, ignore_errors=True)
+        fresh = Path(tempfile.mkdtemp(prefix="new-", dir=self.folder.parent))
         made = await Git(folder=fresh).run("init", "--bare", "--quiet", "--template=")
-        if made.code:
+        try:
+            if made.code:
+                raise GitUnreachable(f"git can't make a repository: {made.reason}")
+            with suppress(OSError):  # another process was first: its mirror is as good
+                os.rename(fresh, self.folder)  # noqa: PTH104 - one step, and no waiting
+        finally:
             shutil.rmtree(fresh, ignore_errors=True)
-            raise GitUnreachable(f"git can't make a repository: {made.reason}")
-        os.rename(fresh, self.folder)  # noqa: PTH104 - one step, and no waiting
 
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        """Keep other processes of this folder from fetching at the same time."""
+    @contextmanager
+    def _slot(self) -> Iterator[int]:
+        """Hold a number that no other process of this folder fetches under, even a stopped one."""
         parent = self.folder.parent
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (parent / f"{self.folder.name}.lock").open("wb") as file:
-            async with asyncio.timeout(_PATIENCE):
-                while True:
-                    try:
-                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        break
-                    except OSError:
-                        await asyncio.sleep(0.1)
-            yield
+        for slot in range(_SLOTS):
+            with (parent / f"{self.folder.name}.{slot}.lock").open("wb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    continue
+                yield slot
+                return
+        raise GitUnreachable(f"{_SLOTS} processes fetch into {parent} already")
 
 
 def label(commit: str) -> str:

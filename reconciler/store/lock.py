@@ -26,6 +26,8 @@ _NAME = "writer"
 
 _TRY = "SELECT pg_try_advisory_lock(%s, %s)"
 _WAIT = "SELECT pg_advisory_lock(%s, %s)"
+_ALIVE = "SELECT"
+_LEASE = "SET idle_session_timeout TO {}"
 _UNLOCK = "SELECT pg_advisory_unlock(%s, %s)"
 
 _SIGN = """
@@ -85,6 +87,18 @@ class HeldLock:
         self._watching = False
         self._lost = False
 
+    async def keep(self, seconds: float) -> None:
+        """Show PostgreSQL for ever that this process works; it ends silent ones after *seconds*."""
+        while not self._lost:
+            await asyncio.sleep(seconds / 4)
+            self.unwatch()
+            try:
+                await self._connection.execute(_ALIVE)
+            except psycopg.Error:
+                self._lost = True
+            else:
+                self.watch()
+
     @property
     def still_held(self) -> bool:
         """Whether the connection that holds the lock is alive, as far as we have been told."""
@@ -130,10 +144,15 @@ class WriterLock:
 
     @asynccontextmanager
     async def acquire(
-        self, timeout: float = 0.0, on_wait: Callable[[Holder], None] | None = None
+        self,
+        timeout: float = 0.0,
+        on_wait: Callable[[Holder], None] | None = None,
+        *,
+        lease: float | None = None,
     ) -> AsyncIterator[HeldLock]:
         """Take the lock, waiting up to *timeout* seconds; *on_wait* hears whom we wait for.
 
+        With a *lease* a process that hangs or is stopped for so many seconds loses the lock.
         Raises LockHeld, whose message names the holder.
         """
         connection = await self._database.connect()
@@ -141,6 +160,8 @@ class WriterLock:
             try:
                 await self._take(connection, timeout, on_wait)
                 await self._sign(connection)
+                if lease is not None:
+                    await connection.execute(_LEASE.format(max(1, round(lease * 1000))))
             except psycopg.Error as error:
                 broken = connection.closed
                 raise translate(
@@ -148,9 +169,13 @@ class WriterLock:
                 ) from error
             held = HeldLock(connection, self._database.place)
             held.watch()
+            keeping = [] if lease is None else [asyncio.create_task(held.keep(lease))]
             try:
                 yield held
             finally:
+                for task in keeping:
+                    task.cancel()
+                    await asyncio.wait([task])
                 held.unwatch()
                 await self._release(connection)
         finally:

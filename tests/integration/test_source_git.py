@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -97,7 +98,8 @@ async def test_a_branch_that_is_gone_says_so_and_nothing_is_forgotten(
 
     with pytest.raises(RevisionGone, match="no branch main"):
         await mirror.fetch()
-    assert await mirror.tip() == tip
+    assert await mirror.find(tip[:12]) == tip
+    assert (await mirror.commit(tip).load(MODELS)).ok
 
 
 async def test_a_folder_that_is_gone_says_so(team: Team, tmp_path: Path) -> None:
@@ -201,11 +203,16 @@ async def test_a_fetch_that_was_killed_leaves_nothing_in_the_way(
     team: Team, mirror: Mirror
 ) -> None:
     await mirror.fetch()
-    (mirror.folder / "refs/reconciler/tip.lock").write_text("", encoding="utf-8")
-    (mirror.folder / "packed-refs.lock").write_text("", encoding="utf-8")
+    (mirror.folder / "refs/reconciler/tip-0.lock").write_text("", encoding="utf-8")
     commit = team.push("later")
 
     assert await mirror.fetch() == commit
+
+
+async def test_many_may_fetch_at_the_same_time(team: Team, mirror: Mirror) -> None:
+    found = await asyncio.gather(*[mirror.fetch() for _ in range(6)])
+
+    assert {team.head()} == set(found)
 
 
 async def test_a_mirror_that_is_damaged_is_made_again(team: Team, mirror: Mirror) -> None:

@@ -188,3 +188,20 @@ async def test_two_databases_of_one_server_have_two_locks(
         lock_of(other).acquire(),
     ):
         assert await holder(other) is not None
+
+
+async def test_a_holder_that_shows_that_it_works_keeps_the_lock(database: Database) -> None:
+    async with lock_of(database).acquire(lease=0.8) as held:
+        await asyncio.sleep(2)
+        held.check()
+        with pytest.raises(LockHeld):
+            async with lock_of(database, "bob").acquire():
+                raise AssertionError
+
+
+async def test_a_holder_that_hangs_loses_the_lock_and_hears_of_it(database: Database) -> None:
+    async with lock_of(database).acquire(lease=0.8) as held:
+        time.sleep(1.5)  # the whole process, as after SIGSTOP
+        async with lock_of(database, "bob").acquire(2.0):
+            with pytest.raises(DatabaseLost):
+                held.check()
