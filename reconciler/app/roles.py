@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.app import new_id
+from reconciler.app.collector import make_collector
 from reconciler.app.reconcile import make_reconciler
 from reconciler.app.webhooks import webhook_routes
 from reconciler.app.worker import make_worker
@@ -84,6 +85,9 @@ def causes(settings: Settings) -> frozenset[Cause] | None:
 async def add_roles(parts: Parts, base: Base) -> None:
     """Add what the roles of the settings need; raises ConfigError."""
     roles = base.settings.roles
+    if Role.WORKER in roles:
+        native = await base.own_database("collector", 1)
+        parts.services.append(await make_collector(base.settings, native, base.stack))
     if Role.WORKER in roles and base.settings.fire_triggers:
         await _add_worker(parts, base)
     if Role.SCHEDULER in roles:
@@ -102,6 +106,13 @@ async def _add_worker(parts: Parts, base: Base) -> None:
     )
     worker = await make_worker(settings, database, base.executions(database), pace, base.stack)
     parts.services.append(worker)
+
+    async def claiming() -> str | None:
+        return None if worker.claiming else "n8n does not answer: nothing is claimed until it does"
+
+    # While n8n is away calls are still taken in, and wait: who takes them in stays ready.
+    place = parts.remarks if Role.API in settings.roles else parts.checks
+    place["n8n"] = claiming
 
 
 async def _add_scheduler(parts: Parts, base: Base) -> None:

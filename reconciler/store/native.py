@@ -58,10 +58,14 @@ SELECT e."idempotencyKey" FROM unnest(%(automations)s::text[], %(keys)s::text[])
 JOIN workflow_executions AS e ON e."automationId" = v.a AND e."idempotencyKey" = v.key
 WHERE e.status <> 'RUNNING'
 """
+_STARTED_BY_US = b"""
+SELECT FROM workflow_executions WHERE "automationId" = %(automation)s
+    AND "n8nExecutionId" = %(run)s AND cause IS DISTINCT FROM 'native' LIMIT 1
+"""
 _OPEN = b"""
-SELECT e.id, e."automationId", a."n8nWorkflowId", e."n8nExecutionId",
+SELECT e."automationId", e."idempotencyKey", e."n8nExecutionId",
     e."cancelRequestedAt" IS NOT NULL
-FROM workflow_executions AS e JOIN automations AS a ON a.id = e."automationId"
+FROM workflow_executions AS e
 WHERE e.status = 'RUNNING' AND e."leaseExpiresAt" IS NULL AND e.cause = 'native'
 """
 _WRITE = f"""
@@ -72,23 +76,29 @@ INSERT INTO workflow_executions AS e (
     "createdAt", "updatedAt", revision
 )
 SELECT v.id, v.automation, a."orgId", v.status::"ExecutionStatus", v.begun AT TIME ZONE 'UTC',
-    v.ended AT TIME ZONE 'UTC',
-    LEAST(extract(epoch FROM v.ended - v.begun) * 1000, 2147483647)::integer,
+    v.over AT TIME ZONE 'UTC',
+    LEAST(extract(epoch FROM v.over - v.begun) * 1000, 2147483647)::integer,
     v.entered::jsonb, v.output::jsonb, v.truncated, v.message, v.stack, v.node, v.metadata::jsonb,
     'native', v.key, v.run, v.version, 1, 1, v.begun AT TIME ZONE 'UTC',
     v.begun AT TIME ZONE 'UTC', {_NOW}, s.revision
-FROM unnest(
-    %(ids)s::text[], %(automations)s::text[], %(statuses)s::text[], %(begun)s::timestamptz[],
-    %(ended)s::timestamptz[], %(entered)s::text[], %(outputs)s::text[], %(truncated)s::boolean[],
-    %(messages)s::text[], %(stacks)s::text[], %(nodes)s::text[], %(metadata)s::text[],
-    %(keys)s::text[], %(runs)s::text[], %(versions)s::text[]
-) AS v(id, automation, status, begun, ended, entered, output, truncated, message, stack, node,
-    metadata, key, run, version)
+FROM (
+    SELECT id, automation, status, COALESCE(begun, ended, clock_timestamp()) AS begun,
+        CASE WHEN status <> 'RUNNING' THEN COALESCE(ended, clock_timestamp()) END AS over,
+        entered, output, truncated, message, stack, node, metadata, key, run, version
+    FROM unnest(
+        %(ids)s::text[], %(automations)s::text[], %(statuses)s::text[], %(begun)s::timestamptz[],
+        %(ended)s::timestamptz[], %(entered)s::text[], %(outputs)s::text[],
+        %(truncated)s::boolean[], %(messages)s::text[], %(stacks)s::text[], %(nodes)s::text[],
+        %(metadata)s::text[], %(keys)s::text[], %(runs)s::text[], %(versions)s::text[]
+    ) AS u(id, automation, status, begun, ended, entered, output, truncated, message, stack, node,
+        metadata, key, run, version)
+) AS v
 JOIN automations AS a ON a.id = v.automation
 LEFT JOIN reconciler.resources AS s ON s.row_id = a.id
 ORDER BY v.automation, v.key
 ON CONFLICT ("automationId", "idempotencyKey") DO UPDATE SET status = excluded.status,
-    "completedAt" = excluded."completedAt", "executionTime" = excluded."executionTime",
+    "completedAt" = excluded."completedAt", "executionTime" =
+        LEAST(extract(epoch FROM excluded."completedAt" - e."startedAt") * 1000, 2147483647)::integer,
     "triggerData" = CASE WHEN excluded."triggerData" = '{{}}'::jsonb THEN e."triggerData"
         ELSE excluded."triggerData" END,
     "outputData" = excluded."outputData", "outputTruncated" = excluded."outputTruncated",
@@ -142,10 +152,10 @@ class NativeRun:
     """A run as it will stand in its row; *status* is RUNNING or a terminal one."""
 
     automation_id: str
-    workflow_id: str
+    key: str  # see `key_of`
     n8n_execution_id: str
     status: Status
-    started_at: datetime
+    started_at: datetime | None = None  # None: as it stands in the row, or now
     stopped_at: datetime | None = None
     version_id: str | None = None
     trigger_data: Value = None
@@ -156,19 +166,13 @@ class NativeRun:
     error_node: str | None = None
     metadata: Value = None
 
-    @property
-    def key(self) -> str:
-        """The idempotency key."""
-        return key_of(self.workflow_id, self.n8n_execution_id)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRun:
     """A row that is RUNNING because n8n still was at it."""
 
-    id: str
     automation_id: str
-    workflow_id: str | None
+    key: str
     n8n_execution_id: str
     cancel_requested: bool
 
@@ -220,15 +224,19 @@ class NativeRuns:
         values = {"automations": [one[0] for one in runs], "keys": [one[1] for one in runs]}
         return {row[0] for row in await self._database.execute(_ENDED, values)}
 
+    async def started_by_us(self, automation_id: str, n8n_execution_id: str) -> bool:
+        """Whether an execution of ours became this run."""
+        values = {"automation": automation_id, "run": n8n_execution_id}
+        return bool(await self._database.execute(_STARTED_BY_US, values))
+
     async def open(self) -> list[OpenRun]:
         """Give the recorded runs that had not ended."""
         return [
             OpenRun(
-                id=row[0],
-                automation_id=row[1],
-                workflow_id=row[2],
-                n8n_execution_id=row[3],
-                cancel_requested=row[4],
+                automation_id=row[0],
+                key=row[1],
+                n8n_execution_id=row[2],
+                cancel_requested=row[3],
             )
             for row in await self._database.execute(_OPEN, {})
         ]

@@ -213,11 +213,14 @@ def _report_idle(target: Target, where: Path, message: str, notes: Notes) -> Non
 def _starts(node: Mapping[str, Value], known: NodeType | None, target: Target) -> bool:
     if target.managed and is_served(node):
         return True
-    if node.get("type") in _NOT_STARTING:
+    return starts_runs(str(node.get("type")), known)
+
+
+def starts_runs(type_: str, known: NodeType | None) -> bool:
+    """Whether n8n by itself begins runs with nodes of *type_*, as far as is *known* of it."""
+    if type_ in _NOT_STARTING:
         return False
-    if known is None:
-        return str(node.get("type")).lower().endswith("trigger")
-    return known.trigger
+    return type_.lower().endswith("trigger") if known is None else known.trigger
 
 
 def _check_expressions(
