@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from reconciler.engine.apply import Applier, Listener
 from reconciler.engine.compile import Compiled, compile_specs
 from reconciler.engine.data_keys import StoreDataKeys
 from reconciler.engine.facts import SecretFacts, SpecFacts
+from reconciler.engine.holding import respect
 from reconciler.engine.ledger import StoreLedger
 from reconciler.engine.memo import Taken
 from reconciler.engine.observe import Observer, Reading, bind
@@ -161,7 +162,8 @@ class Session:
         reading = await self.observe()
         await self.safe.open_known(reading.recorded)
         compiled = await self.compile(loaded, reading)
-        return self.weigh(reading, compiled, options, policy, only)
+        planned = self.weigh(reading, compiled, options, policy, only)
+        return replace(planned, plan=await respect(planned.plan, self.database))
 
     def weigh(
         self,
@@ -238,7 +240,7 @@ class Session:
                 await operations.finish(operation, "interrupted", {})
             raise
         summary: dict[str, Any] = {state.value: report.count(state) for state in State}
-        await operations.finish(operation, _outcome(report), summary)
+        await operations.finish(operation, report.outcome, summary)
         return report
 
     async def drafts(
@@ -389,11 +391,3 @@ def keyring(settings: Settings) -> Keyring | None:
 
 def _given(*paths: Path | None) -> list[Path]:
     return [path for path in paths if path is not None]
-
-
-def _outcome(report: Report) -> str:
-    if report.interrupted:
-        return "interrupted"
-    if report.count(State.FAILED) or report.stopped:
-        return "partly" if report.count(State.APPLIED) else "failed"
-    return "done"

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.app import Planned, Session, taken_by_others
 from reconciler.app.specs import Specs, digest_of, write_memo
 from reconciler.engine.compile import Compiled
+from reconciler.engine.holding import respect
 from reconciler.engine.memo import Asked, Origin, remember
 from reconciler.engine.observe import Reading
 from reconciler.engine.safe import secret_references_of
@@ -56,7 +57,9 @@ async def plan_folder(
     compiled = await _recall(session, specs, reading)
     if compiled is None:
         compiled = await _compile(session, specs, reading)
-    return session.weigh(reading, compiled, wish.options, wish.policy(specs), wish.organizations)
+    policy = wish.policy(specs)
+    planned = session.weigh(reading, compiled, wish.options, policy, wish.organizations)
+    return replace(planned, plan=await respect(planned.plan, session.database))
 
 
 async def _recall(session: Session, specs: Specs, reading: Reading) -> Compiled | None:

@@ -22,6 +22,7 @@ from reconciler.cli.output import document, say
 from reconciler.cli.planned import planned_in, show_plan, wish_from
 from reconciler.cli.progress import Progress
 from reconciler.cli.summary import report_document, report_text
+from reconciler.engine.holding import respect
 from reconciler.engine.outcome import Report
 from reconciler.errors import ExitCode, StalePlan, UsageError
 from reconciler.plan.artifact import decode
@@ -102,7 +103,7 @@ async def _plan(
             reasons = "; ".join(f"{address}: {why}" for address, why in sorted(moved.items()))
             message = f"the world moved on after the plan was made: {reasons}"
             raise StalePlan(message, hint="make a new plan")
-        return replace(planned, plan=saved)
+        return replace(planned, plan=await respect(saved, session.database))
     return planned
 
 

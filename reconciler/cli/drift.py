@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ from reconciler.cli.output import document
 from reconciler.cli.planned import show_plan
 from reconciler.cli.progress import Progress
 from reconciler.cli.summary import report_document, report_text
+from reconciler.engine.holding import respect
 from reconciler.errors import ExitCode
 from reconciler.plan.change import Only, Plan
 from reconciler.plan.planner import PlanOptions
@@ -62,6 +64,8 @@ async def _repair(
             await session.read_secrets(app.load_specs(settings.specs))
         async with session.lock("drift --repair").acquire(lock_timeout) as held:
             planned = await session.drift(options)
+            plan = await respect(planned.plan, session.database)
+            planned = replace(planned, plan=plan)
             if given["output"] == "text":
                 show_plan(planned.plan, "text")
             if planned.plan.shown:

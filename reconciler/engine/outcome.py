@@ -49,6 +49,15 @@ class Report:
         return Counter(outcome.state for outcome in self.outcomes)[state]
 
     @property
+    def outcome(self) -> str:
+        """Say in one word how it ended, as operations remember it."""
+        if self.interrupted:
+            return "interrupted"
+        if self.count(State.FAILED) or self.stopped:
+            return "partly" if self.count(State.APPLIED) else "failed"
+        return "done"
+
+    @property
     def exit_code(self) -> ExitCode:
         """Tell the shell what happened, worst first."""
         if self.interrupted:
