@@ -13,7 +13,7 @@ import os
 import select
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -104,9 +104,10 @@ class Database:
             raise ConfigError(message, hint=f"version {OLDEST_SERVER} or later is needed")
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
+    async def transaction(self, *, pipelined: bool = False) -> AsyncIterator[Connection]:
         """Give a connection in a transaction; commits at the end, rolls back on any exception.
 
+        *pipelined*: a statement whose result nobody fetches goes with the next, or the commit.
         Raises DatabaseUnreachable when the connection breaks before the commit
         (nothing was written), DatabaseLost when it breaks during the commit.
         """
@@ -114,7 +115,10 @@ class Database:
             connection = await self._take()
             committing = False
             try:
-                with _hung_up_after(self._patience, connection):
+                async with AsyncExitStack() as stack:
+                    stack.enter_context(_hung_up_after(self._patience, connection))
+                    if pipelined:
+                        await stack.enter_async_context(connection.pipeline())
                     yield connection
                     committing = True
                     await connection.commit()

@@ -115,7 +115,7 @@ class Executions:
         """
         if not ended:
             return set()
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(pipelined=True) as connection:
             written = await completing.complete(connection, worker, ended)
         for one in written:
             if one.status in TERMINAL:
@@ -125,7 +125,7 @@ class Executions:
     async def requeue(self, worker: str, ids: Sequence[str]) -> None:
         """Put rows back that never began in n8n; no attempt is spent."""
         if ids:
-            async with self._database.transaction() as connection:
+            async with self._database.transaction(pipelined=True) as connection:
                 await completing.requeue(connection, worker, ids)
             self._poke()
 

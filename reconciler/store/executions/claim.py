@@ -33,20 +33,27 @@ open_holds AS MATERIALIZED (
 )"""
 
 # A loose index scan: each automation that has rows waiting, however many they are.
-_HEADS = """
+# The order is that of one index, in full: another one would have to be sorted.
+_READY_ORDER = 'e."automationId", e.priority, e."runAt", e.id'
+_HEADS = f"""
 heads AS (
-    (SELECT "automationId" AS id FROM workflow_executions
-     WHERE status = 'QUEUED' ORDER BY "automationId" LIMIT 1)
+    (SELECT e."automationId" AS id FROM workflow_executions AS e
+     WHERE e.status = 'QUEUED' ORDER BY {_READY_ORDER} LIMIT 1)
     UNION ALL
     SELECT (
         SELECT e."automationId" FROM workflow_executions AS e
-        WHERE e.status = 'QUEUED' AND e."automationId" > h.id ORDER BY e."automationId" LIMIT 1
+        WHERE e.status = 'QUEUED' AND e."automationId" > h.id ORDER BY {_READY_ORDER} LIMIT 1
     ) FROM heads AS h WHERE h.id IS NOT NULL
 )"""
 
 _READY = f"""
 e."automationId" = r.automation_id AND e.status = 'QUEUED' AND e."runAt" <= {_NOW}
-AND (%(causes)s::text[] IS NULL OR COALESCE(e.cause, 'api') = ANY(%(causes)s))"""
+/* causes */"""
+
+# Not EXISTS: the planner would drop the order, and with it the right index.
+_SOME_READY = f"""(
+    SELECT e.id FROM workflow_executions AS e WHERE {_READY} ORDER BY {_READY_ORDER} LIMIT 1
+) IS NOT NULL"""
 
 _LIMIT = f"COALESCE(r.max_concurrency, {DEFAULT_CONCURRENCY})"
 
@@ -85,7 +92,7 @@ WITH RECURSIVE {_HEADS}, {_HELD}, pick AS MATERIALIZED (
     FROM reconciler.automation_runtime AS r
     JOIN automations AS a ON a.id = r.automation_id AND a."isActive"
     WHERE r.automation_id IN (SELECT id FROM heads WHERE id IS NOT NULL) AND {_ADMITS}
-        AND EXISTS (SELECT FROM workflow_executions AS e WHERE {_READY})
+        AND {_SOME_READY}
     ORDER BY r.last_served_at NULLS FIRST LIMIT %(count)s
     FOR UPDATE OF r SKIP LOCKED
 ), due AS MATERIALIZED (
@@ -118,7 +125,7 @@ WITH RECURSIVE {_HEADS}, {_HELD}, pick AS MATERIALIZED (
         started_at = EXCLUDED.started_at, finished_at = NULL, outcome = NULL, error = NULL
 )
 {_DETAILS}
-""".encode()
+"""
 
 _RESCUE = f"""
 WITH taken AS (
@@ -147,7 +154,7 @@ SELECT LEAST(
         SELECT FROM reconciler.automation_runtime AS r
         JOIN automations AS a ON a.id = r.automation_id AND a."isActive"
         WHERE r.automation_id IN (SELECT id FROM heads WHERE id IS NOT NULL) AND {_ADMITS}
-            AND EXISTS (SELECT FROM workflow_executions AS e WHERE {_READY})
+            AND {_SOME_READY}
     ) THEN 0.0 END,
     (SELECT extract(epoch FROM min(r.breaker_until) - statement_timestamp())
      FROM reconciler.automation_runtime AS r
@@ -156,15 +163,26 @@ SELECT LEAST(
     (SELECT extract(epoch FROM e."runAt" - {_NOW}) FROM workflow_executions AS e
      WHERE e.status = 'QUEUED' AND e."runAt" > {_NOW} ORDER BY e."runAt" LIMIT 1)
 )::float8
-""".encode()
+"""
+
+# Two plans each: a worker for all causes must not pay for those that look at the cause.
+_OF_CAUSES = "AND COALESCE(e.cause, 'api') = ANY(%(causes)s)"
+_CLAIMS = {
+    some: _CLAIM.replace("/* causes */", _OF_CAUSES if some else "").encode()
+    for some in (False, True)
+}
+_NEXTS = {
+    some: _NEXT.replace("/* causes */", _OF_CAUSES if some else "").encode()
+    for some in (False, True)
+}
 
 
 async def claim(
     database: Database, worker: str, count: int, lease: float, causes: Collection[Cause] | None
 ) -> list[Claimed]:
     """Take up to *count* rows that are due, for *lease* seconds; None as *causes*: of any cause."""
-    values = {"worker": worker, "count": count, "lease": lease, "causes": _words(causes)}
-    rows = await database.execute(_CLAIM, values, prepare=True)
+    values = {"worker": worker, "count": count, "lease": lease, **_words(causes)}
+    rows = await database.execute(_CLAIMS[causes is not None], values, prepare=True)
     return [_claimed(row, adopted=False) for row in rows]
 
 
@@ -177,12 +195,12 @@ async def rescue(database: Database, worker: str, count: int, lease: float) -> l
 
 async def next_due(database: Database, causes: Collection[Cause] | None) -> float | None:
     """Seconds until a claim can find something, 0.0: now; None: nothing waits."""
-    rows = await database.execute(_NEXT, {"causes": _words(causes)}, prepare=True)
+    rows = await database.execute(_NEXTS[causes is not None], _words(causes), prepare=True)
     return None if rows[0][0] is None else max(0.0, rows[0][0])
 
 
-def _words(causes: Collection[Cause] | None) -> list[str] | None:
-    return None if causes is None else sorted(cause.value for cause in causes)
+def _words(causes: Collection[Cause] | None) -> dict[str, list[str]]:
+    return {} if causes is None else {"causes": sorted(cause.value for cause in causes)}
 
 
 def _claimed(row: tuple[Any, ...], *, adopted: bool) -> Claimed:

@@ -7,7 +7,7 @@ with their runtime rows, each by id: two workers never wait for each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,20 @@ CASE WHEN v.status <> 'QUEUED' THEN v.status
     WHEN v.counts AND e.attempt >= e."maxAttempts" THEN COALESCE(v.outcome, 'FAILED')
     ELSE 'QUEUED' END"""
 _AGAIN = f"({_FINAL}) = 'QUEUED'"
+
+# The rows of automations are locked in order, and read as they are then.
+_LOCKED = """
+locked AS MATERIALIZED (
+    SELECT a.id, clock_timestamp() AS now, r.breaker, r.breaker_until, r.open_count,
+        r.consecutive_failures, r.window_started_at, r.window_total, r.window_failed,
+        r.probe_execution_id
+    FROM automations AS a JOIN reconciler.automation_runtime AS r ON r.automation_id = a.id
+    WHERE a.id = ANY(ARRAY(SELECT automation FROM ended)) ORDER BY a.id
+    FOR NO KEY UPDATE OF a, r
+)
+SELECT e.id, e.attempt, e.automation, e.status, e.took, e.counts, l.*
+FROM ended AS e LEFT JOIN locked AS l ON l.id = e.automation
+"""
 
 _END = f"""
 WITH ended AS (
@@ -69,12 +83,11 @@ WITH ended AS (
         error = d.message, error_node = d.node, milliseconds = d.milliseconds,
         n8n_execution_id = COALESCE(d.run, b.n8n_execution_id), n8n_version_id = d.version
     FROM ended AS d WHERE d.spent AND b.execution_id = d.id AND b.attempt = d.attempt
-)
-SELECT id, attempt, automation, status, took, counts FROM ended
+), {_LOCKED}
 """.encode()
 
 _REQUEUE = f"""
-WITH back AS (
+WITH ended AS (
     UPDATE workflow_executions AS e SET
         status = CASE WHEN e."cancelRequestedAt" IS NULL THEN 'QUEUED'
             ELSE 'CANCELLED' END::"ExecutionStatus",
@@ -83,20 +96,13 @@ WITH back AS (
         attempt = e.attempt - 1, "n8nExecutionId" = NULL,
         "leaseOwner" = NULL, "leaseExpiresAt" = NULL, "updatedAt" = {_NOW}
     WHERE e.id = ANY(%(ids)s) AND e.status = 'RUNNING' AND e."leaseOwner" = %(worker)s
-    RETURNING e.id, e.attempt + 1 AS attempt, e."automationId" AS automation, e.status::text
+    RETURNING e.id, e.attempt + 1 AS attempt, e."automationId" AS automation, e.status::text,
+        NULL::integer AS took, false AS counts
 ), unspent AS (
-    DELETE FROM reconciler.execution_attempts AS b USING back AS d
+    DELETE FROM reconciler.execution_attempts AS b USING ended AS d
     WHERE b.execution_id = d.id AND b.attempt = d.attempt
-)
-SELECT id, attempt, automation, status, NULL::integer, false FROM back
+), {_LOCKED}
 """.encode()
-
-_LOCK = b"""
-SELECT a.id, clock_timestamp(), r.breaker, r.breaker_until, r.open_count, r.consecutive_failures,
-    r.window_started_at, r.window_total, r.window_failed, r.probe_execution_id
-FROM automations AS a JOIN reconciler.automation_runtime AS r ON r.automation_id = a.id
-WHERE a.id = ANY(%(automations)s) ORDER BY a.id FOR NO KEY UPDATE OF a, r
-"""
 
 _COUNT = f"""
 WITH v AS MATERIALIZED (
@@ -152,24 +158,23 @@ class _Tally:
 async def complete(connection: Connection, worker: str, ended: Sequence[Ended]) -> list[Written]:
     """Write how attempts ended, within a transaction; gives those that were still *worker*'s."""
     ordered = sorted(ended, key=lambda one: one.id)
-    cursor = await connection.execute(_END, _values(worker, ordered), prepare=True)
-    return await _settle(connection, [_written(row) async for row in cursor])
+    return await _settle(connection, _END, _values(worker, ordered))
 
 
 async def requeue(connection: Connection, worker: str, ids: Iterable[str]) -> list[Written]:
     """Put rows back that never began in n8n, within a transaction; no attempt is spent."""
-    values = {"worker": worker, "ids": sorted(ids)}
-    cursor = await connection.execute(_REQUEUE, values)
-    return await _settle(connection, [_written(row) async for row in cursor])
+    return await _settle(connection, _REQUEUE, {"worker": worker, "ids": sorted(ids)})
 
 
-async def _settle(connection: Connection, written: list[Written]) -> list[Written]:
-    if not written:
-        return written
-    tallies = _tallied(written)
-    cursor = await connection.execute(_LOCK, {"automations": sorted(tallies)}, prepare=True)
-    states = {row[0]: (row[1], _breaker(row)) async for row in cursor}
-    await connection.execute(_COUNT, _counts(tallies, states), prepare=True)
+async def _settle(
+    connection: Connection, statement: bytes, values: Mapping[str, Any]
+) -> list[Written]:
+    cursor = await connection.execute(statement, values, prepare=True)
+    rows = await cursor.fetchall()
+    written = [_written(row) for row in rows]
+    if written:
+        states = {row[6]: (row[7], _breaker(row)) for row in rows if row[6] is not None}
+        await connection.execute(_COUNT, _counts(_tallied(written), states), prepare=True)
     return written
 
 
@@ -227,14 +232,14 @@ def _verdict(one: Written) -> Verdict:
 
 def _breaker(row: tuple[Any, ...]) -> Breaker:
     return Breaker(
-        position=Position(row[2]),
-        until=row[3],
-        opened=row[4],
-        in_a_row=row[5],
-        window_started=row[6],
-        window_total=row[7],
-        window_failed=row[8],
-        probe=row[9],
+        position=Position(row[8]),
+        until=row[9],
+        opened=row[10],
+        in_a_row=row[11],
+        window_started=row[12],
+        window_total=row[13],
+        window_failed=row[14],
+        probe=row[15],
     )
 
 
