@@ -36,6 +36,7 @@ OTHERS = {
     "WFL124": "An expression opens with `{{` and never closes.",
     "WFL125": "A feature needs an n8n licence.",
     "WFL126": "A trigger is connected to nothing.",
+    "WFL127": "n8n saves no runs of the workflow, so they can't be followed.",
     "WFL130": "An *Execute Workflow* node calls nothing.",
     "WFL131": "An *Execute Workflow* node calls by an id of one n8n instead of by an automation's name.",
     "WFL132": "A line of `workflow.calls` fits no node.",

@@ -43,6 +43,9 @@ PASSED_PREFIXES = ("N8N_", "EXECUTIONS_", "NODE_")
 NOT_PASSED = ("N8N_URL", "N8N_API_KEY")
 # Good for a server of our own; an operator's environment wins.
 DEFAULTS = {
+    # Runs are followed by what n8n saves of them; these are its own defaults, written out.
+    "EXECUTIONS_DATA_SAVE_ON_ERROR": "all",
+    "EXECUTIONS_DATA_SAVE_ON_SUCCESS": "all",
     "GENERIC_TIMEZONE": "UTC",
     "N8N_COMMUNITY_PACKAGES_ENABLED": "false",
     "N8N_DIAGNOSTICS_ENABLED": "false",

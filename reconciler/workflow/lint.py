@@ -58,6 +58,7 @@ def lint(normal: Normal, catalog: NodeCatalog, target: Target = _DEFAULT) -> tup
         _check_links(normal, notes)
         _check_webhooks(normal, target, notes)
         _check_starts(normal, catalog, target, notes)
+        _check_saving(normal, target, notes)
     return tuple(notes.findings)
 
 
@@ -201,6 +202,18 @@ def _check_starts(normal: Normal, catalog: NodeCatalog, target: Target, notes: N
     for name in starts:
         if name not in sources and len(enabled) > 1:
             notes.warn("WFL126", normal.at(name), f'the trigger "{name}" is connected to nothing')
+
+
+def _check_saving(normal: Normal, target: Target, notes: Notes) -> None:
+    """Runs are followed, and known afterwards, by what n8n saves of them."""
+    settings = normal.document.get("settings")
+    report = notes.error if target.managed else notes.warn
+    for key, which in (("saveDataSuccessExecution", "succeed"), ("saveDataErrorExecution", "fail")):
+        if isinstance(settings, dict) and settings.get(key) == "none":
+            message = f"n8n saves no runs of this workflow that {which}, so their end can't be seen"
+            report(
+                "WFL127", (*normal.prefix, "settings", key), message, 'write "all", or leave it out'
+            )
 
 
 def _report_idle(target: Target, where: Path, message: str, notes: Notes) -> None:

@@ -28,7 +28,8 @@ def build(case: dict[str, Any]) -> dict[str, Any]:
         made = node(name, kind, version, **more)
         nodes.append(made | {"type": kind} if "." in kind else made)
     connections = {name: link(*targets) for name, targets in case.get("connections", {}).items()}
-    return workflow(*nodes, connections=connections)
+    made = workflow(*nodes, connections=connections)
+    return made | {"settings": case["settings"]} if "settings" in case else made
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["sentence"] for case in CASES])
