@@ -57,6 +57,11 @@ class Worker:
         self._ear = ear
         self._begin_life()
 
+    @property
+    def claiming(self) -> bool:
+        """Whether it takes executions on, as far as n8n lets it."""
+        return self._gate is None or self._gate.closed
+
     def _begin_life(self) -> None:
         """Forget everything: after a crash the supervisor calls `run` again."""
         pace = self._pace

@@ -24,6 +24,9 @@ from tests.integration.tenants import tenants_of
 
 pytestmark = pytest.mark.postgres
 ROLES = ("--roles", "api,scheduler,worker")
+ENTRY = json.dumps(
+    {"reconciler": {"entry": [{"node": "Start", "field": "items", "kind": "manual"}]}}
+)
 API_KEY = "eyJ0eXAiOiJKV1QifQ.canary-api-key.c2ln"
 
 
@@ -90,6 +93,31 @@ def test_without_its_database_it_is_live_but_not_ready_and_names_no_host(
             assert 0 == daemon.end()
     finally:
         proxy.close()
+
+
+@pytest.mark.parametrize("roles, status", [("api,worker", 200), ("worker", 503)])
+def test_without_n8n_calls_are_still_taken_in_but_a_mere_worker_is_not_ready(
+    tmp_path: Path, environ: dict[str, str], upgraded_url: str, roles: str, status: int
+) -> None:
+    with tenants_of(upgraded_url) as tenants:
+        automation = _webhook(tenants)
+        tenants.sql('UPDATE automations SET "n8nWorkflowId" = %s, metadata = %s', "w1", ENTRY)
+        tenants.sql("INSERT INTO reconciler.automation_runtime VALUES (%s)", automation)
+        tenants.sql(
+            'INSERT INTO workflow_executions (id, "automationId", "orgId", status, cause, '
+            '"triggerData", "updatedAt") VALUES (%s, %s, %s, %s, %s, %s, now())',
+            "e1", automation, "acme", "QUEUED", "manual", "{}",
+        )  # fmt: skip
+    away = {**environ, "N8N_URL": "http://127.0.0.1:1"}
+    with listening(tmp_path, away, "--roles", roles) as daemon:
+        until(lambda: "n8n does not answer" in daemon.get("/readyz")[1], "noticing")
+        assert status == daemon.get("/readyz")[0]
+        daemon.signal()
+        assert 0 == daemon.end()
+    with tenants_of(upgraded_url) as tenants:
+        assert [("QUEUED", 0)] == tenants.sql(
+            "SELECT status::text, attempt FROM workflow_executions"
+        )
 
 
 def test_every_metric_is_documented(tmp_path: Path, environ: dict[str, str]) -> None:
