@@ -17,13 +17,11 @@ from reconciler.cli.options import addresses
 from reconciler.cli.output import is_terminal, painter, result, say
 from reconciler.plan.artifact import encode
 from reconciler.plan.change import Only, Plan
-from reconciler.plan.guard import Policy
 from reconciler.plan.markdown import markdown as to_markdown
 from reconciler.plan.planner import PlanOptions
 from reconciler.plan.render import render
 from reconciler.settings import Settings
 from reconciler.source.write import replace_text
-from reconciler.spec.link import Loaded
 
 FORMATS = ("text", "json", "github", "gitlab", "sarif", "junit")
 
@@ -55,12 +53,6 @@ async def planned_in(session: app.Session, wish: Wish, format_: str | None = Non
 
 def _require(specs: Specs, format_: str | None) -> None:
     require_valid(specs.diagnostics, specs.texts, format_)
-
-
-def policy_from(allow_remove: int | None, loaded: Loaded) -> Policy:
-    """Say what may be removed; a spec folder with nothing in it removes nothing."""
-    empty = "no document was found" if not loaded.resources else None
-    return Policy(allow_remove=allow_remove, unreadable=empty)
 
 
 def show_plan(

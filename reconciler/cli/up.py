@@ -11,11 +11,12 @@ import click
 from pydantic import SecretStr
 
 from reconciler import app
+from reconciler.app.planning import Wish
 from reconciler.cli.daemon import on_signals, serve, start_log
-from reconciler.cli.findings import require_valid, write_findings
+from reconciler.cli.findings import write_findings
 from reconciler.cli.options import KEY_FILE, settings_from, specs_option
 from reconciler.cli.output import result, say
-from reconciler.cli.planned import policy_from
+from reconciler.cli.planned import planned_in
 from reconciler.cli.progress import Progress
 from reconciler.cli.starting import Starting
 from reconciler.cli.summary import report_text
@@ -37,14 +38,19 @@ _LOOK_EVERY = 2.0  # seconds between two looks at whether our servers still run
 @specs_option
 @click.option("--once", is_flag=True, help="Apply and end, instead of staying.")
 @click.option("--no-daemon", is_flag=True, help="Only the servers: nothing is run or kept in step.")
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Apply files when they are saved, undo what is changed elsewhere.",
+)
 @click.option("--port", help="Where the daemon listens [8080, or a free one].")
-def up(specs: Path | None, port: str | None, *, once: bool, no_daemon: bool) -> int:
+def up(specs: Path | None, port: str | None, *, once: bool, no_daemon: bool, follow: bool) -> int:
     """Start PostgreSQL and n8n here, apply the specs, run automations, stay until Ctrl-C.
 
     State lies below .reconciler/. DATABASE_URL or N8N_URL, where set, are used instead
     of an embedded server.
     """
-    settings = _placed(settings_from({"specs": specs, "port": port}))
+    settings = _placed(settings_from({"specs": specs, "port": port}), follow=follow)
     own = {Source.ENVIRONMENT, Source.FILE, Source.FLAG}
     outside_database = settings.database_url if settings.source("database_url") in own else None
     outside_n8n = settings.n8n_url if settings.source("n8n_url") in own else None
@@ -85,16 +91,17 @@ def up(specs: Path | None, port: str | None, *, once: bool, no_daemon: bool) -> 
     return ExitCode.OK
 
 
-def _placed(settings: Settings) -> Settings:
-    """Choose the port of the daemon, and where webhook callers find it, unless somebody did."""
+def _placed(settings: Settings, *, follow: bool) -> Settings:
+    """Choose the port of the daemon, where webhook callers find it, and what it does by itself."""
     changed: dict[str, Any] = {}
     if settings.source("port") is Source.DEFAULT:
         changed["port"] = steady_port(settings.state / "port.json", settings.port)
     if settings.source("public_url") is Source.DEFAULT:
         changed["public_url"] = f"http://127.0.0.1:{changed.get('port', settings.port)}"
-    # People try things in n8n's editor: what they do there is told, and undone when they ask.
-    if settings.source("heal_drift") is Source.DEFAULT:
-        changed["heal_drift"] = False
+    # People try things here, in files and in n8n's editor: plan and drift tell what they did, and
+    # it is applied or undone when they ask. A branch is followed: nobody edits it here.
+    own_ways = {"heal_drift": follow, "apply_commits": follow or settings.git_url is not None}
+    changed |= {n: on for n, on in own_ways.items() if settings.source(n) is Source.DEFAULT}
     return settings.model_copy(update=changed)
 
 
@@ -121,19 +128,17 @@ def _apply(settings: Settings, starting: Starting) -> ExitCode:
     made = make_standins(standins, missing)
     if made:
         say(f"made up {len(made)} secrets for this machine in {standins}")
-    report = asyncio.run(_turn(settings, loaded))
+    report = asyncio.run(_turn(settings))
     return report.exit_code
 
 
-async def _turn(settings: Settings, loaded: Any) -> Report:
+async def _turn(settings: Settings) -> Report:
     async with app.open_session(settings, needs_key=True) as session:
         async with session.lock("up").acquire(
             30.0, on_wait=lambda h: say(f"waiting for {h}")
         ) as held:
-            options = PlanOptions(revision=app.spec_revision(settings))
-            planned = await session.plan(loaded, options, policy_from(None, loaded), frozenset())
-            require_valid(planned.compiled.diagnostics, loaded.texts)
-            write_findings(planned.compiled.diagnostics, loaded.texts)
+            wish = Wish(options=PlanOptions(revision=app.spec_revision(settings)))
+            planned = await planned_in(session, wish)
             with Progress(planned.plan) as progress:
                 report = await session.carry_out(planned, held, progress.done)
     if report.outcomes:
