@@ -72,7 +72,7 @@ class Hooks:
         return await self.call(path, body, headers={**headers, **more.pop("headers", {})}, **more)
 
 
-def parts(database: Database) -> tuple[WebhookApp, Executions]:
+def parts(database: Database) -> tuple[WebhookApp, Executions, Notifier]:
     """Wire the webhook application as the daemon does, with a key for tests."""
     notifier = Notifier(database)
     executions = Executions(database, new_id=new_id, notifier=notifier)
@@ -83,7 +83,7 @@ def parts(database: Database) -> tuple[WebhookApp, Executions]:
         notifier,
         Waiting(executions, Replies(database)),
     )
-    return app, executions
+    return app, executions, notifier
 
 
 @asynccontextmanager
@@ -91,7 +91,7 @@ async def serving(
     database: Database, *, limits: BodyLimits | None = None, clocks: Clocks | None = None
 ) -> AsyncIterator[Hooks]:
     """Serve webhooks on a free port."""
-    app, executions = parts(database)
+    app, executions, notifier = parts(database)
     listening = asyncio.Event()
     server = HttpServer(
         make_app([], direct={PREFIX: app}, limits=limits),
@@ -107,9 +107,10 @@ async def serving(
         async with httpx.AsyncClient(base_url=server.url, timeout=30, trust_env=False) as client:
             yield Hooks(server.url, app, executions, client)
     finally:
-        await app.rejections.flush()
         stopping.set()
         await task
+        await app.rejections.close()
+        await notifier.close()
 
 
 async def seal(database: Database, organization: str, trigger: str, *secrets: str) -> str:

@@ -1,64 +1,28 @@
-"""Webhook calls that were let in become executions, many in one transaction; refused ones are noted.
+"""Webhook calls that were let in become executions; refused ones are noted; both are kept a while.
 
-One transaction finds what is known already, takes places in each automation's rate window,
-inserts the executions and keeps the sender's ids. The rows of the rate windows are locked
-first and in order, so that daemons neither count past each other nor wait in a circle. Not
-here: whether a caller may call (`reconciler.web`).
+Not here: whether a caller may call (`reconciler.web`), the statement (`reconciler.store.acceptance`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
-from reconciler.store.database import Connection, Database
-from reconciler.store.executions.insert import insert
+from reconciler.store.acceptance import ACCEPT, EQUIP, KNOWN
+from reconciler.store.database import Database
+from reconciler.store.executions.encoding import clean, encode
 from reconciler.trigger.execution import Accepted, NewExecution, Refusal, Status
-from reconciler.trigger.rate import Taken, Window, take
+from reconciler.trigger.rate import Window, wait_for_place
 
-_EQUIP = b"""
-INSERT INTO reconciler.webhook_rates (automation_id)
-SELECT a.id FROM automations AS a
-WHERE a.id = ANY(%(ids)s)
-  AND NOT EXISTS (SELECT FROM reconciler.webhook_rates AS r WHERE r.automation_id = a.id)
-ORDER BY a.id
-ON CONFLICT DO NOTHING
-"""
-_LOCK = b"""
-SELECT automation_id, slot, slot_seconds, counts FROM reconciler.webhook_rates
-WHERE automation_id = ANY(%(ids)s) ORDER BY automation_id FOR UPDATE
-"""
-# After the lock, and so with all that another daemon committed before it let go.
-_KNOWN = b"""
-SELECT v.place, COALESCE(e.id, d.execution_id), e.status::text,
-    extract(epoch FROM clock_timestamp())::float8
-FROM unnest(%(automations)s::text[], %(keys)s::text[]) WITH ORDINALITY AS v(automation, key, place)
-LEFT JOIN workflow_executions AS e
-    ON e."automationId" = v.automation AND e."idempotencyKey" = v.key
-LEFT JOIN reconciler.webhook_deliveries AS d
-    ON d.automation_id = v.automation AND d.replay_key = v.key AND d.accepted
-ORDER BY v.place
-"""
-_KEEP = b"""
-WITH counted AS (
-    UPDATE reconciler.webhook_rates AS r
-    SET slot = v.slot, slot_seconds = v.seconds, counts = v.counts::integer[]
-    FROM unnest(
-        %(ids)s::text[], %(slots)s::bigint[], %(sizes)s::float8[], %(counts)s::text[]
-    ) AS v(id, slot, seconds, counts)
-    WHERE r.automation_id = v.id
-)
-INSERT INTO reconciler.webhook_deliveries (
-    organization_id, automation_id, trigger_id, accepted, replay_key, execution_id,
-    remote_address, body_bytes
-)
-SELECT organization, automation, trigger, true, key, execution, remote::inet, bytes
-FROM unnest(
-    %(organizations)s::text[], %(automations)s::text[], %(triggers)s::text[], %(keys)s::text[],
-    %(executions)s::text[], %(remotes)s::text[], %(bytes)s::integer[]
-) AS v(organization, automation, trigger, key, execution, remote, bytes)
-ON CONFLICT DO NOTHING
+_EQUIPPED: Final = 100_000  # automations that are remembered to have a window
+# Who set a bound wants it exact: one at a time counts and inserts. As all inserts do.
+_BOUNDED = b"""
+SELECT pg_advisory_xact_lock(1919247215, hashtext(b.id)) FROM (
+    SELECT automation_id AS id FROM reconciler.automation_runtime
+    WHERE automation_id = ANY(%(automations)s) AND max_queued IS NOT NULL
+    ORDER BY automation_id
+) AS b
 """
 _NOTE = b"""
 INSERT INTO reconciler.webhook_deliveries (
@@ -94,6 +58,7 @@ class Delivery:
     period: float  # seconds
     remote: str | None
     bytes: int
+    bounded: bool = False  # its automation has a bound of its own for what may wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,15 +88,44 @@ class Deliveries:
     def __init__(self, database: Database, *, new_id: Callable[[], str]) -> None:
         self._database = database
         self._new_id = new_id
+        self._equipped: set[str] = set()
 
     async def accept(self, calls: Sequence[Delivery]) -> list[Delivered]:
-        """Take calls in, in one transaction; the answers are in their order.
+        """Take calls in, in one commit; the answers are in their order.
 
         Raises DatabaseUnreachable: nothing was taken in; DatabaseLost: perhaps it was.
         """
+        batch = _Batch(calls, self._new_id)
+        for _ in range(2):  # a second time only if an automation was deleted and made again
+            missing = batch.automations() - self._equipped
+            if missing:
+                await self._equip(missing)
+            rows = await self._execute(batch)
+            bare = batch.read(rows)
+            if not bare:
+                break
+            self._equipped -= bare
+        doubtful = batch.doubtful()
+        if doubtful:
+            batch.read_known(await self._database.execute(KNOWN, batch.asked(doubtful)))
+        return batch.answers()
+
+    async def _execute(self, batch: _Batch) -> list[tuple[Any, ...]]:
+        values = batch.values()
+        if not values["ids"]:
+            return []
+        if not batch.bounded():
+            return await self._database.execute(ACCEPT, values, prepare=True)
         async with self._database.transaction() as connection:
-            async with connection.pipeline():
-                return await _Batch(connection, calls, self._new_id).accept()
+            await connection.execute(_BOUNDED, {"automations": sorted(batch.automations())})
+            cursor = await connection.execute(ACCEPT, values, prepare=True)
+            return await cursor.fetchall()
+
+    async def _equip(self, automations: Collection[str]) -> None:
+        await self._database.execute(EQUIP, {"ids": sorted(automations)})
+        if len(self._equipped) > _EQUIPPED:
+            self._equipped.clear()
+        self._equipped |= set(automations)
 
     async def note(self, rejections: Sequence[Rejection]) -> None:
         """Log calls that were refused, or known."""
@@ -158,121 +152,113 @@ class Deliveries:
 
 
 class _Batch:
-    def __init__(
-        self, connection: Connection, calls: Sequence[Delivery], new_id: Callable[[], str]
-    ) -> None:
-        self._connection = connection
+    """Calls, each of which gets one answer; of calls with the same id only the first is asked for."""
+
+    def __init__(self, calls: Sequence[Delivery], new_id: Callable[[], str]) -> None:
         self._calls = calls
-        self._new_id = new_id
         self._answers: dict[int, Delivered] = {}
         self._firsts: dict[tuple[str, str], int] = {}
-        self._taken: dict[str, Taken] = {}
-
-    async def accept(self) -> list[Delivered]:
-        windows, now = await self._read()
-        chosen = self._choose(windows, now)
-        if chosen:
-            await self._insert(chosen)
-        return [self._answer(place) for place in range(len(self._calls))]
-
-    async def _read(self) -> tuple[dict[str, Window], float]:
-        """Lock the windows, then find the calls that are known."""
-        ids = {"ids": sorted({call.new.automation_id for call in self._calls})}
-        asked = {
-            "automations": [call.new.automation_id for call in self._calls],
-            "keys": [call.new.idempotency_key for call in self._calls],
-        }
-        await self._connection.execute(_EQUIP, ids, prepare=True)
-        locked = await self._connection.execute(_LOCK, ids, prepare=True)
-        known = await self._connection.execute(_KNOWN, asked, prepare=True)
-        windows = {
-            row[0]: Window(slot=row[1], slot_seconds=row[2], counts=tuple(row[3]))
-            for row in await locked.fetchall()
-        }
-        now = 0.0
-        for place, execution, status, now in await known.fetchall():  # noqa: B007 - the last counts
-            if execution is not None:
-                # A run whose row was removed has ended; what is left is that it was accepted.
-                word = Status(status) if status else None
-                self._answers[place - 1] = Delivered(accepted=Accepted(id=execution, status=word))
-        return windows, now
-
-    def _choose(self, windows: dict[str, Window], now: float) -> list[int]:
-        """Pick the calls that become executions: not known, the first with its key, in the limit."""
-        wanting: dict[str, list[int]] = {}
-        for place, call in enumerate(self._calls):
-            if place in self._answers:
-                continue
-            automation, key = call.new.automation_id, call.new.idempotency_key
-            if key is not None and self._firsts.setdefault((automation, key), place) != place:
-                continue
-            if automation in windows:
-                wanting.setdefault(automation, []).append(place)
+        self._rows: dict[int, tuple[str, str]] = {}  # place -> id, data as JSON
+        self._refused: set[int] = set()  # for the rate, or for no reason that we were told
+        for place, call in enumerate(calls):
+            key = call.new.idempotency_key
+            if key is not None:
+                first = self._firsts.setdefault((call.new.automation_id, key), place)
+                if first != place:
+                    continue
+            text = encode(call.new.trigger_data)
+            if text is None:
+                refused = Accepted(refusal=Refusal.UNSTORABLE)
+                self._answers[place] = Delivered(accepted=refused)
             else:
-                unknown = Accepted(refusal=Refusal.UNKNOWN)
-                self._answers[place] = Delivered(accepted=unknown)
-        chosen: list[int] = []
-        for automation, places in wanting.items():
-            rule = self._calls[places[-1]]
-            taken = take(
-                windows[automation], len(places), limit=rule.limit, seconds=rule.period, now=now
-            )
-            self._taken[automation] = taken
-            chosen += places[: taken.granted]
-            for place in places[taken.granted :]:
-                self._answers[place] = Delivered(retry_after=taken.retry_after)
-        return sorted(chosen)
+                self._rows[place] = (new_id(), text)
 
-    async def _insert(self, chosen: Sequence[int]) -> None:
-        new = [self._calls[place].new for place in chosen]
-        accepted = await insert(self._connection, new, self._new_id)
-        fresh: list[tuple[Delivery, str]] = []
-        for place, one in zip(chosen, accepted, strict=True):
-            self._answers[place] = Delivered(accepted=one)
-            call = self._calls[place]
-            if one.fresh and one.id is not None:
-                fresh.append((call, one.id))
-            else:
-                self._give_back(call.new.automation_id)
-        if fresh:
-            await self._connection.execute(_KEEP, self._kept(fresh), prepare=True)
+    def automations(self) -> set[str]:
+        return {self._calls[place].new.automation_id for place in self._rows}
 
-    def _give_back(self, automation: str) -> None:
-        """Return the place of a call that became nothing."""
-        taken = self._taken[automation]
-        first, *rest = taken.window.counts
-        window = replace(taken.window, counts=(first - 1, *rest))
-        self._taken[automation] = replace(taken, window=window)
+    def bounded(self) -> bool:
+        return any(self._calls[place].bounded for place in self._rows)
 
-    def _kept(self, fresh: Sequence[tuple[Delivery, str]]) -> dict[str, list[Any]]:
-        windows = {id_: taken.window for id_, taken in self._taken.items() if taken.granted}
+    def values(self) -> dict[str, Any]:
+        """Give the parameters of ACCEPT for the calls that have no answer yet."""
+        self._asked = [place for place in self._rows if place not in self._answers]
+        calls = [self._calls[place] for place in self._asked]
         return {
-            "ids": list(windows),
-            "slots": [window.slot for window in windows.values()],
-            "sizes": [window.slot_seconds for window in windows.values()],
-            "counts": [_array(window.counts) for window in windows.values()],
-            "organizations": [call.organization_id for call, _ in fresh],
-            "automations": [call.new.automation_id for call, _ in fresh],
-            "triggers": [call.new.trigger_id for call, _ in fresh],
-            "keys": [call.new.idempotency_key for call, _ in fresh],
-            "executions": [id_ for _, id_ in fresh],
-            "remotes": [call.remote for call, _ in fresh],
-            "bytes": [call.bytes for call, _ in fresh],
+            "ids": [self._rows[place][0] for place in self._asked],
+            "data": f"[{','.join(self._rows[place][1] for place in self._asked)}]",
+            "automations": [call.new.automation_id for call in calls],
+            "triggers": [call.new.trigger_id for call in calls],
+            "keys": [clean(call.new.idempotency_key) for call in calls],
+            "methods": [call.new.method for call in calls],
+            "limits": [call.limit for call in calls],
+            "periods": [call.period for call in calls],
+            "remotes": [call.remote for call in calls],
+            "bytes": [call.bytes for call in calls],
         }
+
+    def read(self, rows: Sequence[tuple[Any, ...]]) -> set[str]:
+        """Read the answers of ACCEPT; gives automations that turned out to have no window."""
+        bare: set[str] = set()
+        for number, fresh, why, known, status, *window in rows:
+            place = self._asked[number - 1]
+            if fresh:
+                accepted = Accepted(id=self._rows[place][0], status=Status.QUEUED, fresh=True)
+                self._answers[place] = Delivered(accepted=accepted)
+            elif why == "known":
+                self._answers[place] = _known(known, status)
+            elif why == "bare":
+                bare.add(self._calls[place].new.automation_id)
+            elif why == "rate":
+                self._refused.add(place)
+                self._answers[place] = Delivered(retry_after=self._wait(place, window))
+            elif why is not None:
+                self._answers[place] = Delivered(accepted=Accepted(refusal=Refusal(why)))
+        return bare
+
+    def _wait(self, place: int, window: Sequence[Any]) -> float:
+        slot, size, counts, now = window
+        call = self._calls[place]
+        found = Window(slot=slot, slot_seconds=size, counts=tuple(counts))
+        return wait_for_place(found, seconds=call.period, now=now)
+
+    def doubtful(self) -> list[int]:
+        """Name the calls whose id another daemon may have taken in at the same moment."""
+        places = (p for p in self._rows if p not in self._answers or p in self._refused)
+        return [place for place in places if self._calls[place].new.idempotency_key is not None]
+
+    def asked(self, places: Sequence[int]) -> dict[str, list[Any]]:
+        """Give the parameters of KNOWN."""
+        calls = [self._calls[place].new for place in places]
+        return {
+            "automations": [new.automation_id for new in calls],
+            "keys": [clean(new.idempotency_key) for new in calls],
+            "places": list(places),
+        }
+
+    def read_known(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Read the answers of KNOWN."""
+        for place, known, status in rows:
+            if known is not None:
+                self._answers[place] = _known(known, status)
+
+    def answers(self) -> list[Delivered]:
+        return [self._answer(place) for place in range(len(self._calls))]
 
     def _answer(self, place: int) -> Delivered:
         found = self._answers.get(place)
         if found is not None:
             return found
         new = self._calls[place].new
-        first = self._answers[self._firsts[new.automation_id, new.idempotency_key or ""]]
-        accepted = first.accepted
-        if accepted is None or accepted.id is None:
-            return first
-        return Delivered(accepted=replace(accepted, fresh=False))
+        first = self._firsts.get((new.automation_id, new.idempotency_key or ""), place)
+        given = self._answers.get(first)
+        if given is None:  # its automation went while we asked
+            return Delivered(accepted=Accepted(refusal=Refusal.UNKNOWN))
+        if given.accepted is None or given.accepted.id is None:
+            return given
+        return Delivered(accepted=replace(given.accepted, fresh=False))
 
 
-def _array(counts: Sequence[int]) -> str:
-    """Write an array, without the zeros at its end."""
-    last = max((at for at, count in enumerate(counts) if count), default=-1)
-    return "{" + ",".join(str(count) for count in counts[: last + 1]) + "}"
+def _known(id_: str, status: str | None) -> Delivered:
+    """Name the first execution; one whose row was removed has ended, but how is not known."""
+    word = Status(status) if status else None
+    return Delivered(accepted=Accepted(id=id_, status=word))

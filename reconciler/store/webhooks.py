@@ -18,7 +18,7 @@ _ROUTES = f"""
 SELECT a.id, a."orgId", t.id, t.name, t.auth, t."authSecrets", t."eventFilters"::text,
     COALESCE(t."webhookUrl", a."webhookUrl", ''),
     COALESCE(r.rate_limit, {DEFAULT_RATE}), COALESCE(r.rate_period_seconds, {DEFAULT_PERIOD}),
-    extract(epoch FROM clock_timestamp())::float8
+    r.max_queued IS NOT NULL, extract(epoch FROM clock_timestamp())::float8
 FROM automations AS a
 JOIN workflow_triggers AS t ON t."automationId" = a.id
 LEFT JOIN reconciler.automation_runtime AS r ON r.automation_id = a.id
@@ -55,6 +55,7 @@ class Route:
     url: str
     limit: int
     period: float  # seconds
+    bounded: bool  # the automation has a bound of its own for what may wait
     read_at: float  # epoch, by the database's clock
 
 
@@ -83,9 +84,7 @@ class Webhooks:
 
     async def routes(self, ids: Collection[str]) -> dict[str, Sequence[Route]]:
         """Find the webhooks of the automations *ids* that may be called now."""
-        async with self._database.transaction() as connection:
-            cursor = await connection.execute(_ROUTES, {"ids": list(ids)}, prepare=True)
-            rows = await cursor.fetchall()
+        rows = await self._database.execute(_ROUTES, {"ids": list(ids)}, prepare=True)
         found: dict[str, list[Route]] = {}
         for row in rows:
             found.setdefault(row[0], []).append(_route(row))
@@ -109,5 +108,5 @@ def _route(row: tuple[Any, ...]) -> Route:
     return Route(
         automation_id=row[0], organization_id=row[1], trigger_id=row[2], name=row[3], auth=row[4],
         sealed=row[5], filters=row[6], url=row[7], limit=row[8], period=float(row[9]),
-        read_at=row[10],
+        bounded=row[10], read_at=row[11],
     )  # fmt: skip

@@ -39,15 +39,18 @@ def take(window: Window, wanted: int, *, limit: int, seconds: float, now: float)
     free = max(0, limit - sum(counts))
     granted = min(wanted, free)
     counts[0] += granted
-    retry_after = 0.0
-    if granted < wanted:
-        oldest = max((at for at, count in enumerate(counts) if count), default=0)
-        retry_after = max(0.0, (current - oldest + SLOTS + 1) * size - now)
-    return Taken(
-        window=Window(slot=current, slot_seconds=size, counts=tuple(counts)),
-        granted=granted,
-        retry_after=retry_after,
-    )
+    after = Window(slot=current, slot_seconds=size, counts=tuple(counts))
+    retry_after = wait_for_place(after, seconds=seconds, now=now) if granted < wanted else 0.0
+    return Taken(window=after, granted=granted, retry_after=retry_after)
+
+
+def wait_for_place(window: Window, *, seconds: float, now: float) -> float:
+    """Tell in how many seconds the oldest count leaves a full *window*."""
+    size = seconds / SLOTS
+    current = max(int(now // size), window.slot if window.slot_seconds == size else 0)
+    counts = _moved(window, current, size)
+    oldest = max((at for at, count in enumerate(counts) if count), default=0)
+    return max(0.0, (current - oldest + SLOTS + 1) * size - now)
 
 
 def _moved(window: Window, current: int, size: float) -> tuple[int, ...]:

@@ -48,6 +48,13 @@ class Rejections:
         except ReconcilerError as error:  # a log of refusals is not worth waiting for
             _LOG.warning("webhook_rejections_lost", count=len(batch), error=str(error))
 
+    async def close(self) -> None:
+        """Write what waits, and write no more."""
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+        await self.flush()
+
     async def _write_soon(self) -> None:
         while self._waiting:
             await asyncio.sleep(_PAUSE)

@@ -198,6 +198,7 @@ class WebhookApp:
                 period=route.period,
                 remote=request.remote,
                 bytes=len(request.body),
+                bounded=route.bounded,
             )
         )
         accepted = delivered.accepted

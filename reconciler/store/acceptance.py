@@ -1,0 +1,181 @@
+"""The one statement that takes webhook calls in: known ids, rate, queue, rows, counts, log.
+
+A statement of its own costs one round trip and one commit for all calls that wait, which is
+what makes webhooks fast. The rows of the rate windows are locked first and in order, so that
+daemons neither count past each other nor wait in a circle. What it inserts is the same as
+`reconciler.store.executions.insert` does, a test compares them. Not here: reading its answers.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reconciler.store.executions.insert import (
+    DEFAULT_MAX_QUEUED,
+    DEFAULT_RETRIES,
+    DEFAULT_TIMEOUT,
+)
+from reconciler.trigger.rate import SLOTS
+
+_NOW: Final = "date_trunc('milliseconds', statement_timestamp() AT TIME ZONE 'UTC')"
+
+# How far a window has moved, and what it still holds: see `reconciler.trigger.rate`.
+_WINDOWS: Final = f"""
+rules AS MATERIALIZED (
+    SELECT DISTINCT ON (automation) automation, "limit", period / {SLOTS} AS size
+    FROM asked ORDER BY automation, place DESC
+), locked AS MATERIALIZED (
+    SELECT w.automation_id, w.slot, w.slot_seconds, w.counts
+    FROM reconciler.webhook_rates AS w
+    WHERE w.automation_id = ANY(%(automations)s) ORDER BY w.automation_id FOR UPDATE
+), clock AS MATERIALIZED (
+    -- Of the locked rows, so that it is read after the wait for them.
+    SELECT l.*, r."limit", r.size, extract(epoch FROM clock_timestamp())::float8 AS at
+    FROM locked AS l JOIN rules AS r ON r.automation = l.automation_id
+), windows AS MATERIALIZED (
+    SELECT c.*, m.*,
+        "limit" - (SELECT COALESCE(sum(n), 0) FROM unnest(
+            c.counts[1:CASE WHEN m.same THEN {SLOTS + 1} - m.moved ELSE {SLOTS + 1} END]
+        ) AS n) AS free
+    FROM clock AS c CROSS JOIN LATERAL (
+        SELECT now_slot, same, CASE WHEN same
+            THEN LEAST(now_slot - c.slot, {SLOTS + 1})::integer ELSE 0 END AS moved
+        FROM (
+            SELECT GREATEST(
+                floor(c.at / c.size)::bigint, CASE WHEN c.slot_seconds = c.size THEN c.slot END
+            ) AS now_slot, c.slot_seconds = c.size AS same
+        ) AS n
+    ) AS m
+)"""
+
+# The counts after *taken* more, shifted: zeros for slots in which nobody called.
+_COUNTS: Final = f"""
+CASE
+    WHEN NOT w.same THEN ARRAY[(
+        SELECT COALESCE(sum(n), 0)::integer FROM unnest(w.counts) AS n) + t.taken]
+    WHEN w.moved = 0 THEN
+        ARRAY[COALESCE(w.counts[1], 0) + t.taken] || w.counts[2:{SLOTS + 1}]
+    ELSE ARRAY[t.taken] || array_fill(0, ARRAY[w.moved - 1])
+        || w.counts[1:{SLOTS + 1} - w.moved]
+END"""
+
+ACCEPT: Final = f"""
+WITH asked AS MATERIALIZED (
+    SELECT * FROM ROWS FROM (
+        unnest(
+            %(ids)s::text[], %(automations)s::text[], %(triggers)s::text[], %(keys)s::text[],
+            %(methods)s::text[], %(limits)s::bigint[], %(periods)s::float8[], %(remotes)s::text[],
+            %(bytes)s::integer[]
+        ), jsonb_array_elements(%(data)s::jsonb)
+    ) WITH ORDINALITY AS v(
+        id, automation, trigger, key, method, "limit", period, remote, bytes, data, place)
+), {_WINDOWS}, known AS MATERIALIZED (
+    SELECT v.place, COALESCE(e.id, d.execution_id) AS id, e.status::text AS status
+    FROM asked AS v
+    LEFT JOIN workflow_executions AS e
+        ON e."automationId" = v.automation AND e."idempotencyKey" = v.key
+    LEFT JOIN reconciler.webhook_deliveries AS d
+        ON d.automation_id = v.automation AND d.replay_key = v.key AND d.accepted
+    WHERE v.key IS NOT NULL AND COALESCE(e.id, d.execution_id) IS NOT NULL
+), checked AS MATERIALIZED (
+    SELECT v.*, a."orgId" AS organization, r.automation_id IS NULL AS bare, s.revision,
+        r.timeout_seconds, r.max_retries, r.queue_deadline_seconds,
+        COALESCE(r.max_queued, {DEFAULT_MAX_QUEUED}) AS room,
+        k.id AS known_id, k.status AS known_status,
+        CASE
+            WHEN a.id IS NULL OR t.id IS NULL THEN 'unknown'
+            WHEN NOT a."isActive" OR NOT t."isActive" THEN 'inactive'
+            WHEN k.id IS NOT NULL THEN 'known'
+            WHEN w.automation_id IS NULL THEN 'bare'
+        END AS refusal, w.free
+    FROM asked AS v
+    LEFT JOIN automations AS a ON a.id = v.automation
+    LEFT JOIN workflow_triggers AS t ON t.id = v.trigger AND t."automationId" = v.automation
+    LEFT JOIN reconciler.automation_runtime AS r ON r.automation_id = v.automation
+    LEFT JOIN reconciler.resources AS s ON s.row_id = v.automation
+    LEFT JOIN known AS k ON k.place = v.place
+    LEFT JOIN windows AS w ON w.automation_id = v.automation
+), crowd AS MATERIALIZED (
+    SELECT c.automation, (
+        SELECT count(*) FROM (
+            SELECT FROM workflow_executions AS e
+            WHERE e."automationId" = c.automation AND e.status = 'QUEUED' LIMIT c.room
+        ) AS waiting
+    ) AS waiting
+    FROM (SELECT DISTINCT automation, room FROM checked WHERE refusal IS NULL) AS c
+), ranked AS MATERIALIZED (
+    SELECT c.*, w.waiting,
+        row_number() OVER (PARTITION BY c.automation ORDER BY c.place) AS rank
+    FROM checked AS c JOIN crowd AS w ON w.automation = c.automation
+    WHERE c.refusal IS NULL
+), admitted AS MATERIALIZED (
+    SELECT r.*, CASE WHEN rank > free THEN 'rate' WHEN waiting + rank > room THEN 'full' END AS why
+    FROM ranked AS r
+), equipped AS (
+    INSERT INTO reconciler.automation_runtime (automation_id)
+    SELECT DISTINCT automation FROM admitted WHERE bare AND why IS NULL
+    ON CONFLICT (automation_id) DO NOTHING
+), fresh AS (
+    INSERT INTO workflow_executions (
+        id, "automationId", "orgId", status, "startedAt", "triggerData", "triggerId",
+        "idempotencyKey", "runAt", "maxAttempts", "timeoutSeconds", revision, cause, method,
+        "queueDeadline", "createdAt", "updatedAt"
+    )
+    SELECT id, automation, organization, 'QUEUED', {_NOW}, data, trigger, key, {_NOW},
+        COALESCE(max_retries, {DEFAULT_RETRIES}) + 1,
+        COALESCE(timeout_seconds, {DEFAULT_TIMEOUT}), revision, 'webhook', method,
+        {_NOW} + make_interval(secs => queue_deadline_seconds), {_NOW}, {_NOW}
+    FROM admitted WHERE why IS NULL ORDER BY place
+    ON CONFLICT ("automationId", "idempotencyKey") DO NOTHING
+    RETURNING id
+), taken AS MATERIALIZED (
+    SELECT a.* FROM admitted AS a JOIN fresh AS f ON f.id = a.id
+), counted AS (
+    UPDATE workflow_triggers AS t
+    SET "triggerCount" = t."triggerCount" + f.fires, "lastTriggeredAt" = {_NOW}
+    FROM (SELECT trigger AS id, count(*) AS fires FROM taken GROUP BY 1 ORDER BY 1) AS f
+    WHERE t.id = f.id
+), moved AS (
+    UPDATE reconciler.webhook_rates AS r
+    SET slot = w.now_slot, slot_seconds = w.size, counts = {_COUNTS}
+    FROM windows AS w
+    JOIN (SELECT automation, count(*)::integer AS taken FROM taken GROUP BY 1) AS t
+        ON t.automation = w.automation_id
+    WHERE r.automation_id = w.automation_id
+), logged AS (
+    INSERT INTO reconciler.webhook_deliveries (
+        organization_id, automation_id, trigger_id, accepted, replay_key, execution_id,
+        remote_address, body_bytes
+    )
+    SELECT organization, automation, trigger, true, key, id, remote::inet, bytes FROM taken
+    ON CONFLICT DO NOTHING
+)
+SELECT c.place, t.id IS NOT NULL, COALESCE(c.refusal, a.why), c.known_id, c.known_status,
+    w.slot, w.slot_seconds, w.counts, w.at
+FROM checked AS c
+LEFT JOIN admitted AS a ON a.place = c.place
+LEFT JOIN taken AS t ON t.place = c.place
+LEFT JOIN windows AS w ON w.automation_id = c.automation AND a.why = 'rate'
+ORDER BY c.place
+""".encode()
+
+# Each automation has a window before the first of its calls is counted.
+EQUIP: Final = b"""
+INSERT INTO reconciler.webhook_rates (automation_id)
+SELECT a.id FROM automations AS a
+WHERE a.id = ANY(%(ids)s)
+  AND NOT EXISTS (SELECT FROM reconciler.webhook_rates AS r WHERE r.automation_id = a.id)
+ORDER BY a.id
+ON CONFLICT DO NOTHING
+"""
+
+# A statement of its own: it sees what another daemon committed while the first one waited.
+KNOWN: Final = b"""
+SELECT v.place, COALESCE(e.id, d.execution_id), e.status::text
+FROM unnest(%(automations)s::text[], %(keys)s::text[], %(places)s::integer[])
+    AS v(automation, key, place)
+LEFT JOIN workflow_executions AS e
+    ON e."automationId" = v.automation AND e."idempotencyKey" = v.key
+LEFT JOIN reconciler.webhook_deliveries AS d
+    ON d.automation_id = v.automation AND d.replay_key = v.key AND d.accepted
+"""

@@ -1,0 +1,173 @@
+"""The statement that takes webhook calls in: its rate window, its rows, what two daemons do at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from reconciler.app import new_id
+from reconciler.store import deliveries as module
+from reconciler.store.acceptance import ACCEPT
+from reconciler.store.database import Database
+from reconciler.store.deliveries import Delivered, Deliveries, Delivery
+from reconciler.store.executions import Executions
+from reconciler.trigger.execution import Cause, NewExecution
+from reconciler.trigger.rate import Window, take
+from tests.integration.tenants import Tenants, tenants_of
+
+CLOCK = b"extract(epoch FROM clock_timestamp())::float8"
+
+
+@pytest.fixture
+def world(upgraded_url: str) -> Iterator[Tenants]:
+    """An organization with an automation and a webhook."""
+    with tenants_of(upgraded_url) as tenants:
+        tenants.organization("acme")
+        tenants.automation("acme", "intake")
+        tenants.trigger(
+            "acme-intake", "hook", triggerType="WEBHOOK", triggerEvent="webhook.received"
+        )
+        yield tenants
+
+
+def call(key: str | None = None, **changes: Any) -> Delivery:
+    new = NewExecution(
+        automation_id=changes.pop("automation", "acme-intake"),
+        cause=Cause.WEBHOOK,
+        trigger_data={"body": 1},
+        trigger_id=changes.pop("trigger", "acme-intake-hook"),
+        idempotency_key=key,
+        method="POST",
+    )
+    values = {"organization_id": "acme", "limit": 100, "period": 60.0, "remote": None, "bytes": 1}
+    return Delivery(new=new, **{**values, **changes})
+
+
+def ids(answers: list[Delivered]) -> list[str | None]:
+    return [answer.accepted.id if answer.accepted else None for answer in answers]
+
+
+async def test_the_window_is_that_of_the_pure_function(
+    database: Database, world: Tenants, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliveries = Deliveries(database, new_id=new_id)
+    now, window, dice = 1_700_000_000.0, Window(), random.Random(7)
+    for step in range(120):
+        now += dice.choice([0.0, 0.3, 1.0, 5.0, 30.0, 61.0, 200.0, -5.0])
+        seconds = 30.0 if 60 <= step < 90 else 60.0
+        wanted, limit = dice.randint(1, 9), 12
+        monkeypatch.setattr(module, "ACCEPT", ACCEPT.replace(CLOCK, f"{now}::float8".encode()))
+        calls = [call(limit=limit, period=seconds) for _ in range(wanted)]
+        answers = await deliveries.accept(calls)
+        expected = take(window, wanted, limit=limit, seconds=seconds, now=now)
+        assert expected.granted == sum(answer.accepted is not None for answer in answers), step
+        waits = {answer.retry_after for answer in answers if answer.accepted is None}
+        if expected.granted < wanted:
+            assert [pytest.approx(expected.retry_after, abs=0.01)] == list(waits)
+        if not expected.granted:
+            continue
+        window = expected.window
+        [(slot, size, counts)] = world.sql(
+            "SELECT slot, slot_seconds, counts FROM reconciler.webhook_rates"
+        )
+        padded = (*counts, *([0] * 61))[:61]
+        assert (window.slot, window.slot_seconds, window.counts) == (slot, size, padded), step
+
+
+async def test_the_row_is_the_same_as_any_other_insert_makes(
+    database: Database, world: Tenants
+) -> None:
+    await Deliveries(database, new_id=new_id).accept([call("one")])
+    await Executions(database, new_id=new_id).insert([call("two").new])
+    rows = world.sql(
+        "SELECT to_jsonb(e) - ARRAY['id', 'idempotencyKey', 'createdAt', 'updatedAt', 'startedAt',"
+        " 'runAt'] FROM workflow_executions AS e"
+    )
+    assert rows[0] == rows[1]
+    assert world.value('SELECT "triggerCount" FROM workflow_triggers') == 2
+
+
+async def test_limits_of_the_automation_are_those_of_any_other_insert(
+    database: Database, world: Tenants
+) -> None:
+    world.sql(
+        "INSERT INTO reconciler.automation_runtime (automation_id, timeout_seconds, max_retries, "
+        "queue_deadline_seconds) VALUES ('acme-intake', 7, 1, 3600)"
+    )
+    await Deliveries(database, new_id=new_id).accept([call("one")])
+    await Executions(database, new_id=new_id).insert([call("two").new])
+    rows = world.sql(
+        'SELECT "timeoutSeconds", "maxAttempts", "queueDeadline" - "createdAt" '
+        "FROM workflow_executions"
+    )
+    assert rows[0] == rows[1]
+
+
+async def test_one_batch_answers_every_call(database: Database, world: Tenants) -> None:
+    world.automation("acme", "off", active=False)
+    deliveries = Deliveries(database, new_id=new_id)
+    [first] = await deliveries.accept([call("known")])
+    answers = await deliveries.accept([
+        call("known"), call("new"), call("new"), call(), call(),
+        call("x", automation="acme-off"), call("y", automation="nobody"), call("z", trigger="other"),
+        call("known"),
+    ])  # fmt: skip
+    found = [
+        (a.accepted.fresh, a.accepted.refusal and a.accepted.refusal.value)
+        for a in answers
+        if a.accepted is not None
+    ]
+    assert found == [
+        (False, None), (True, None), (False, None), (True, None), (True, None),
+        (False, "unknown"), (False, "unknown"), (False, "unknown"), (False, None),
+    ]  # fmt: skip
+    known = ids(answers)
+    assert ids([first])[0] == known[0] == known[8]
+    assert known[1] == known[2]
+    assert world.value("SELECT count(*) FROM workflow_executions") == 4
+
+
+async def test_daemons_at_once_take_each_id_once_and_never_too_many(
+    upgraded_url: str, world: Tenants
+) -> None:
+    async with Database(upgraded_url) as one, Database(upgraded_url) as two:
+        daemons = [Deliveries(one, new_id=new_id), Deliveries(two, new_id=new_id)]
+        answered: dict[str, set[str | None]] = {}
+
+        async def send(daemon: Deliveries, seed: int) -> None:
+            dice = random.Random(seed)
+            for _ in range(15):
+                keys = [f"k{dice.randrange(60)}" for _ in range(8)]
+                answers = await daemon.accept([call(key, limit=40) for key in keys])
+                for key, answer in zip(keys, ids(answers), strict=True):
+                    answered.setdefault(key, set()).add(answer)
+
+        await asyncio.gather(*(send(daemon, n) for n, daemon in enumerate(daemons * 3)))
+    assert world.value("SELECT count(*) FROM workflow_executions") == 40
+    assert sum(bool(found - {None}) for found in answered.values()) == 40
+    # An id was refused as long as it was not taken in, and then always named the same execution.
+    assert all(len(found - {None}) <= 1 for found in answered.values())
+
+
+async def test_an_automation_that_was_made_again_has_a_window_again(
+    database: Database, world: Tenants
+) -> None:
+    deliveries = Deliveries(database, new_id=new_id)
+    await deliveries.accept([call()])
+    world.sql("DELETE FROM reconciler.webhook_rates")
+    [answer] = await deliveries.accept([call()])
+    assert answer.accepted is not None
+    assert answer.accepted.fresh
+
+
+async def test_what_cannot_be_stored_spoils_nobody_elses_call(
+    database: Database, world: Tenants
+) -> None:
+    bad = call("bad")
+    object.__setattr__(bad.new, "trigger_data", {"body": "\0"})
+    answers = await Deliveries(database, new_id=new_id).accept([call("a"), bad, call("b")])
+    assert [True, False, True] == [bool(a.accepted and a.accepted.fresh) for a in answers]
