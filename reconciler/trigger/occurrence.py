@@ -101,10 +101,10 @@ def _newest(
     schedule: Schedule, due: datetime, newest: datetime
 ) -> tuple[tuple[datetime, ...], int]:
     """List the newest occurrences from *due* to *newest*, at most 100, and count the others."""
-    span, found = timedelta(hours=1), [newest]
-    while found[0] > due and len(found) < MAX_MADE_UP:
-        span *= 4
-        start = max(due - _SECOND, newest - span)
+    earliest = due - _SECOND
+    start, span, found = newest, timedelta(hours=1), [newest]
+    while start > earliest and len(found) < MAX_MADE_UP:
+        start, span = max(earliest, newest - span), 4 * span
         found = list(takewhile(newest.__ge__, fires(schedule.expression, schedule.zone, start)))
     found = found[-MAX_MADE_UP:]
     return tuple(found), _count(schedule, due, found[0])

@@ -66,6 +66,16 @@ def test_all_are_made_up_for_up_to_a_hundred_the_newest() -> None:
     assert many.missed == 31
 
 
+def test_a_next_fire_that_a_hand_turned_to_no_occurrence_harms_nobody() -> None:
+    odd = NINE + timedelta(seconds=7)
+
+    several = look(hourly("fire_all"), odd, NINE + timedelta(hours=3))
+    one = look(hourly("fire_once"), odd, NINE + timedelta(minutes=1))
+
+    assert several.nominal == tuple(NINE + timedelta(hours=n) for n in (1, 2, 3))
+    assert (one.nominal, one.following) == ((odd,), NINE + timedelta(hours=1))
+
+
 def test_a_year_of_minutes_costs_no_more_than_an_hour_of_them() -> None:
     minutely = Schedule(expression="* * * * *")
 
