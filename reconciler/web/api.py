@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Depends
 
+from reconciler.store.calls import Calls
 from reconciler.store.database import Database
-from reconciler.store.deliveries import Deliveries
 from reconciler.store.directory import Directory
 from reconciler.store.event_records import EventRecords
 from reconciler.store.events import Events
@@ -40,7 +40,7 @@ def api_router(
         ExecutionRoutes(executions, directory),
         RunRoutes(
             directory,
-            Deliveries(database, new_id=new_id),
+            Calls(database, executions),
             Waiting(executions, Replies(database)),
             poke,
         ),

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from reconciler import metrics
 from reconciler.access import Action, Principal
 from reconciler.resource.payload import Json, Value
-from reconciler.store.deliveries import Deliveries, Delivery
+from reconciler.store.calls import Calls
 from reconciler.store.directory import Directory
 from reconciler.trigger.execution import Accepted, NewExecution
 from reconciler.trigger.manual import UnknownTrigger, Way, way_of_call
@@ -34,12 +34,12 @@ class RunRoutes:
     def __init__(
         self,
         directory: Directory,
-        deliveries: Deliveries,
+        calls: Calls,
         waiting: Waiting,
         poke: Callable[[], None],
     ) -> None:
         self._directory = directory
-        self._deliveries = deliveries
+        self._calls = calls
         self._waiting = waiting
         self._poke = poke
 
@@ -72,7 +72,7 @@ class RunRoutes:
             idempotency_key=None if call.key is None else f"api:{call.key}",
             metadata={"by": who.name},
         )
-        accepted = await self._accept(call, new, who)
+        accepted = await self._accept(new)
         if accepted.fresh:
             metrics.ACCEPTED.labels(way.cause.value).inc()
             self._poke()
@@ -86,23 +86,14 @@ class RunRoutes:
         """Run an automation, named by organization and name."""
         return await self.run(f"{organization}/{name}", who, call)
 
-    async def _accept(self, call: RunCall, new: NewExecution, who: Principal) -> Accepted:
-        assert who.organization_id is not None  # tokens are bound to one
+    async def _accept(self, new: NewExecution) -> Accepted:
         limit, period = await self._directory.rate(new.automation_id)
-        delivery = Delivery(
-            new=new,
-            organization_id=who.organization_id,
-            limit=limit,
-            period=period,
-            remote=call.remote,
-            bytes=call.bytes,
-        )
-        [delivered] = await self._deliveries.accept([delivery])
-        if delivered.accepted is None:
-            after = {"Retry-After": str(max(1, math.ceil(delivered.retry_after)))}
+        called = await self._calls.accept(new, limit, period)
+        if called.accepted is None:
+            after = {"Retry-After": str(max(1, math.ceil(called.retry_after)))}
             raise Refused(429, "rate-limited", "too many calls in a short time", after)
-        require_accepted(delivered.accepted)
-        return delivered.accepted
+        require_accepted(called.accepted)
+        return called.accepted
 
 
 async def _way(directory: Directory, automation: str, body: RunBody) -> Way | None:

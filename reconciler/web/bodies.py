@@ -64,8 +64,6 @@ class RunCall:
     body: RunBody
     key: str | None
     wait: float  # seconds
-    remote: str | None
-    bytes: int
 
 
 class ExecutionsQuery(BaseModel):
@@ -127,8 +125,6 @@ async def run_call(
         body=await _RUN_BODY(request),
         key=idempotency_key,
         wait=seconds,
-        remote=None if request.client is None else request.client.host,
-        bytes=len(await request.body()),
     )
 
 

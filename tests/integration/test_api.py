@@ -104,6 +104,26 @@ async def test_calls_go_through_the_api_trigger_with_its_filters_and_limit(api: 
     )
 
 
+async def test_the_limit_is_exact_and_a_known_key_takes_no_place(api: Api) -> None:
+    token = await api.token()
+    api.tenants.sql(
+        "INSERT INTO reconciler.automation_runtime (automation_id, rate_limit, rate_period_seconds) "
+        "VALUES ('acme-greet', 10, 60)"
+    )
+
+    answers = await asyncio.gather(
+        *(api.run(token, headers={"Idempotency-Key": f"k{n % 30}"}) for n in range(60))
+    )
+
+    statuses = sorted(one.status_code for one in answers)
+    assert (
+        10 == statuses.count(202) == api.tenants.value("SELECT count(*) FROM workflow_executions")
+    )
+    assert {200, 202, 429} >= set(statuses)
+    known = [one.json()["executionId"] for one in answers if one.status_code == 200]
+    assert set(known) <= {one.json()["executionId"] for one in answers if one.status_code == 202}
+
+
 async def test_what_is_switched_off_or_full_says_so(api: Api) -> None:
     token = await api.token()
     api.tenants.sql(
@@ -123,8 +143,9 @@ async def test_who_waits_gets_the_result_or_what_there_is_so_far(api: Api) -> No
     token = await api.token()
 
     async def finish() -> None:
-        while not api.tenants.sql("SELECT 1 FROM workflow_executions"):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(10):
+            while not api.tenants.sql("SELECT 1 FROM workflow_executions"):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         api.tenants.sql(
             "UPDATE workflow_executions SET status = 'SUCCESS', \"outputData\" = '[{\"b\": 2}]'"
         )
