@@ -87,14 +87,16 @@ class Figures:
     states: dict[str, int]
     attempts: int  # all together
     rescued: int  # attempts that another worker took over
+    errors: dict[str, int]  # of attempts, and how many had each
     violations: list[str]
     miscounted: list[str]
 
     def __str__(self) -> str:
         states = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
+        errors = "".join(f"; {count}x {error}" for error, count in self.errors.items())
         return (
             f"accepted {self.accepted}, lost {self.lost}, doubled {self.doubled}, {states}, "
-            f"{self.attempts} attempts, {self.rescued} taken over"
+            f"{self.attempts} attempts, {self.rescued} taken over{errors}"
         )
 
     def hold(self) -> None:
@@ -127,6 +129,10 @@ def figures(url: str, accepted: Collection[str]) -> Figures:
         [attempts] = rows(
             "SELECT count(*) AS every, count(adopted_at) AS adopted FROM reconciler.execution_attempts"
         )
+        errors = rows(
+            "SELECT COALESCE(left(error, 60), outcome) AS error, count(*) AS times "
+            "FROM reconciler.execution_attempts WHERE outcome <> 'SUCCESS' GROUP BY 1 ORDER BY 2 DESC"
+        )
         violations = rows("SELECT what, id, detail FROM recorder.violations ORDER BY at LIMIT 20")
         miscounted = _miscounted(rows)
     states: dict[str, int] = {}
@@ -141,6 +147,7 @@ def figures(url: str, accepted: Collection[str]) -> Figures:
         states=states,
         attempts=attempts["every"],
         rescued=attempts["adopted"],
+        errors={row["error"]: row["times"] for row in errors},
         violations=[f"{row['what']}: {row['id']} {row['detail']}" for row in violations],
         miscounted=miscounted,
     )
