@@ -88,7 +88,6 @@ async def add_roles(parts: Parts, base: Base) -> None:
     if Role.WORKER in roles:
         native = await base.own_database("collector", 1)
         parts.services.append(await make_collector(base.settings, native, base.stack))
-    if Role.WORKER in roles and base.settings.fire_triggers:
         await _add_worker(parts, base)
     if Role.SCHEDULER in roles:
         await _add_scheduler(parts, base)
@@ -100,6 +99,9 @@ async def add_roles(parts: Parts, base: Base) -> None:
 
 async def _add_worker(parts: Parts, base: Base) -> None:
     settings = base.settings
+    if not settings.fire_triggers:
+        parts.remarks["worker"] = _switched_off
+        return
     database = await base.own_database("worker", 4)
     pace = Pace(
         concurrency=settings.worker_concurrency, grace=settings.grace, causes=causes(settings)
@@ -113,6 +115,10 @@ async def _add_worker(parts: Parts, base: Base) -> None:
     # While n8n is away calls are still taken in, and wait: who takes them in stays ready.
     place = parts.remarks if Role.API in settings.roles else parts.checks
     place["n8n"] = claiming
+
+
+async def _switched_off() -> str | None:
+    return "the setting fire_triggers is off: what is asked for waits"
 
 
 async def _add_scheduler(parts: Parts, base: Base) -> None:
