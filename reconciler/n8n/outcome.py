@@ -9,7 +9,7 @@ import enum
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from reconciler.resource.payload import Json, Object
@@ -111,6 +111,13 @@ def read_run(row: Object, limit: int = OUTPUT_LIMIT, *, entered: bool = False) -
 
 def cut(items: list[Json], limit: int) -> tuple[list[Json], bool]:
     """Keep as many leading *items* as fit into *limit* bytes; tell whether something was left out."""
+    try:
+        return _cut(items, limit)
+    except RecursionError:  # nested deeper than anybody reads
+        return [], True
+
+
+def _cut(items: list[Json], limit: int) -> tuple[list[Json], bool]:
     text = json.dumps(items)
     if '"headers": {' in text or any(bad in text for bad in _BAD_TEXT):
         items = [_cleaned(item) for item in items]
@@ -137,8 +144,8 @@ def clean_text(text: str) -> str:
 
 def _state(row: Object) -> RunState:
     word = row.get("status")
-    if word in set(RunState):
-        return RunState(str(word))
+    if isinstance(word, str) and word in set(RunState):
+        return RunState(word)
     # "unknown", or none in an old row: n8n itself derives it from these.
     if row.get("stoppedAt") is None:
         return RunState.RUNNING
@@ -281,6 +288,7 @@ def _text(value: Json) -> str | None:
 
 def _time(value: Json) -> datetime | None:
     try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
+    return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
