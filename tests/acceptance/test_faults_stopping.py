@@ -42,20 +42,16 @@ async def test_a_worker_that_is_told_to_stop_during_50_runs_finishes_them(
         worker.send_signal(signal.SIGTERM)
         code = await asyncio.to_thread(worker.wait, 40)
         seconds = time.monotonic() - begun
-        states = {
-            status: count
-            for status, count in on_real.rows(
-                "SELECT status::text, count(*) FROM workflow_executions GROUP BY 1"
-            )
-        }
+        done = on_real.value("SELECT count(*) FROM workflow_executions WHERE status = 'SUCCESS'")
+        waiting = on_real.value("SELECT count(*) FROM workflow_executions WHERE status = 'QUEUED'")
         workers.start()
         await all_over(on_real.database_url, 60, workers)
     found = figures(on_real.database_url, callers.accepted)
     repeated = await plant.repeated()
-    record_property("SIGTERM during 50 runs", f"{found}; ended after {seconds:.1f} s as {states}")
+    record_property("SIGTERM during 50 runs", f"{found}; ended after {seconds:.1f} s")
     found.hold()
     assert code == 0
-    assert states == {"SUCCESS": 50, "QUEUED": 10}
+    assert (done, waiting) == (50, 10)
     assert found.states == {"SUCCESS": 60}
     assert repeated == {}
 
