@@ -80,6 +80,17 @@ class Desk:
             raise UsageError(message, hint="`reconciler executions list` shows the last ones")
         return found
 
+    async def link(self, settings: Settings, one: Execution) -> str | None:
+        """Tell where n8n's own editor shows a run; None when that is not known."""
+        run = one.summary.n8n_execution_id
+        if settings.n8n_url is None or run is None:
+            return None
+        [automation] = await self.directory.automations(one.summary.automation_id)
+        if automation.workflow_id is None:
+            return None
+        base = settings.n8n_url.rstrip("/")
+        return f"{base}/workflow/{automation.workflow_id}/executions/{run}"
+
     async def run(self, name: str, data: object, trigger: str | None, key: str | None) -> Accepted:
         """Ask for a run; raises UsageError and ConflictError when there will be none."""
         self.who.require(Action.AUTOMATIONS_RUN)

@@ -80,16 +80,7 @@ async def _one(settings: Settings, id_: str) -> tuple[Execution, str | None]:
 
     async with open_desk(settings) as desk:
         found = await desk.execution(id_)
-        [automation] = await desk.directory.automations(found.summary.automation_id)
-        return found, n8n_link(settings, automation.workflow_id, found)
-
-
-def n8n_link(settings: Settings, workflow_id: str | None, one: Execution) -> str | None:
-    """Write where n8n's own editor shows the run."""
-    run = one.summary.n8n_execution_id
-    if settings.n8n_url is None or workflow_id is None or run is None:
-        return None
-    return f"{settings.n8n_url.rstrip('/')}/workflow/{workflow_id}/executions/{run}"
+        return found, await desk.link(settings, found)
 
 
 @executions.command()

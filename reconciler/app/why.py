@@ -1,0 +1,75 @@
+"""Reads what `why` explains. Not here: the explanation (`reconciler.engine.why`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.app import new_id
+from reconciler.app.desk import Desk
+from reconciler.engine.why import Circumstances, Said, why_execution, why_resource
+from reconciler.errors import UsageError
+from reconciler.resource.address import Address
+from reconciler.settings import Settings
+from reconciler.store.background import Background
+from reconciler.store.executions import Execution
+from reconciler.store.holds import Holds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What can be said about an execution or a resource."""
+
+    said: list[Said]
+    execution: Execution | None = None
+    address: Address | None = None
+    link: str | None = None
+
+
+async def explain(desk: Desk, settings: Settings, subject: str) -> Answer:
+    """Explain an address or an execution's id; raises UsageError for anything else."""
+    if "/" in subject:
+        try:
+            address = Address.parse(subject)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        return await _resource(desk, address)
+    found = await desk.executions.get(None, subject)
+    if found is not None:
+        return await _execution(desk, settings, found)
+    automations = await desk.directory.automations(subject)
+    if len(automations) == 1 and automations[0].organization is not None:
+        one = automations[0]
+        assert one.organization is not None
+        return await _resource(desk, Address(one.organization, "Automation", one.name or ""))
+    message = f'"{subject}" is neither an execution nor the name of one automation'
+    raise UsageError(message, hint="give an address such as acme/Automation/intake, or an id")
+
+
+async def _resource(desk: Desk, address: Address) -> Answer:
+    background = Background(desk.database)
+    known = await background.known(address)
+    runtime = None
+    if known is not None and address.kind == "Automation" and known.removed_at is None:
+        runtime = await background.runtime(known.row_id)
+    holds = await Holds(desk.database, new_id=new_id).open()
+    steps = await background.steps(address)
+    if known is None and not steps:
+        message = f"nothing is known of {address}"
+        raise UsageError(message, hint="`reconciler status` lists what is recorded")
+    return Answer(said=why_resource(known, address, holds, steps, runtime), address=address)
+
+
+async def _execution(desk: Desk, settings: Settings, found: Execution) -> Answer:
+    background = Background(desk.database)
+    automation_id = found.summary.automation_id
+    around = Circumstances(
+        now=await background.now(),
+        runtime=await background.runtime(automation_id, found.summary.id),
+        address=await background.address(automation_id),
+        holds=await Holds(desk.database, new_id=new_id).open(),
+    )
+    return Answer(
+        said=why_execution(found, around),
+        execution=found,
+        link=await desk.link(settings, found),
+    )
