@@ -36,6 +36,7 @@ class Source(enum.StrEnum):
 
 ENVIRONMENT: Mapping[str, str] = {
     "database_url": "DATABASE_URL",
+    "database_url_file": "DATABASE_URL_FILE",
     "n8n_url": "N8N_URL",
     "n8n_api_key": "N8N_API_KEY",
     "n8n_api_key_file": "N8N_API_KEY_FILE",
@@ -72,8 +73,10 @@ ENVIRONMENT: Mapping[str, str] = {
     "fire_triggers": "RECONCILER_FIRE_TRIGGERS",
     "prune": "RECONCILER_PRUNE",
 }
-_FILED = ("n8n_api_key", "encryption_key", "git_token", "push_secret")  # or *_file names a file
-_SECRET = frozenset({*_FILED, "encryption_keys_old"})
+# A secret, or *_file names a file that holds it. A database's URL need not hold a password.
+_SECRETS = ("n8n_api_key", "encryption_key", "git_token", "push_secret")
+_FILED = (*_SECRETS, "database_url")
+_SECRET = frozenset({*_SECRETS, "encryption_keys_old"})
 
 
 class Role(enum.StrEnum):
@@ -101,6 +104,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     database_url: SecretStr | None = Field(None, description="PostgreSQL 14 to 18, as a URL")
+    database_url_file: Path | None = Field(None, description="A file that holds DATABASE_URL")
     n8n_url: str | None = Field(None, description="Where n8n answers, without /api/v1")
     n8n_api_key: SecretStr | None = Field(None, description="n8n's public API key")
     n8n_api_key_file: Path | None = Field(None, description="A file that holds the API key")
@@ -157,6 +161,12 @@ class Settings(BaseModel):
     stand_ins: bool = Field(False, description="Whether made-up secrets may be used, as in `up`")
     state: Path = Field(Path(STATE_FOLDER), description="Folder for local state and keys")
     sources: dict[str, Source] = Field(default_factory=dict, exclude=True)
+
+    @property
+    def private_files(self) -> list[Path]:
+        """The files with our own keys: no secret of a spec may be read from them."""
+        names = (*(f"{name}_file" for name in _FILED), "git_ssh_key_file")
+        return [path for name in names if (path := getattr(self, name)) is not None]
 
     def source(self, name: str) -> Source:
         """Tell where the value of *name* came from."""
