@@ -1,0 +1,419 @@
+"""Claiming: exact limits, fairness, breakers, holds, times; and what a lease is good for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from reconciler.app import new_id
+from reconciler.store.database import Database
+from reconciler.store.executions import Cancelled, Executions
+from reconciler.trigger.execution import Cause, Claimed, Ended, NewExecution, Status
+from tests.worker_rig import Desk, desk
+
+STATE = (
+    "SELECT breaker, running, probe_execution_id FROM reconciler.automation_runtime "
+    "WHERE automation_id = %(id)s"
+)
+
+
+@pytest.fixture
+async def place(upgraded_url: str) -> AsyncIterator[Desk]:
+    async with desk(upgraded_url) as opened:
+        yield opened
+
+
+async def take(place: Desk, count: int = 10, worker: str = "w1") -> list[Claimed]:
+    return await place.executions.claim(worker, count, lease=30)
+
+
+def end(claimed: Claimed, status: Status = Status.SUCCESS, retry_in: float = 2.0) -> Ended:
+    return Ended(id=claimed.id, attempt=claimed.attempt, status=status, retry_in=retry_in)
+
+
+async def end_all(place: Desk, claimed: list[Claimed], status: Status, worker: str = "w1") -> None:
+    await place.executions.complete(worker, [end(one, status) for one in claimed])
+
+
+async def hold(place: Desk, organization: str, kind: str | None, name: str | None) -> None:
+    await place.rows(
+        "INSERT INTO reconciler.holds (id, organization, kind, name, held, reason, created_by) "
+        "VALUES (%(id)s, %(organization)s, %(kind)s, %(name)s, '{fire}', 'r', 'me')",
+        id=new_id(),
+        organization=organization,
+        kind=kind,
+        name=name,
+    )
+
+
+async def known(place: Desk, automation: str, organization: str, name: str) -> None:
+    await place.rows(
+        "INSERT INTO reconciler.resources (organization, kind, name, row_id, payload) "
+        "VALUES (%(organization)s, 'Automation', %(name)s, %(id)s, '{}')",
+        organization=organization,
+        name=name,
+        id=automation,
+    )
+
+
+async def test_a_claimed_row_carries_all_that_its_run_needs(place: Desk) -> None:
+    await place.automation(timeout_seconds=7, max_retries=2, at_most_once=True)
+    await known(place, "a1", "acme", "one")
+    [id_] = await place.ask()
+
+    [claimed] = await take(place)
+
+    assert claimed.id == id_
+    assert (claimed.organization, claimed.automation, claimed.workflow_id) == (
+        "acme",
+        "one",
+        "w-a1",
+    )
+    assert [(one.node, one.field, one.kind) for one in claimed.branches] == [
+        ("Webhook", "items", "webhook")
+    ]
+    assert (claimed.attempt, claimed.max_attempts, claimed.timeout_seconds) == (1, 3, 7.0)
+    assert (claimed.at_most_once, claimed.adopted, claimed.trigger_data) == (True, False, {"n": 0})
+
+
+async def test_never_more_run_than_the_automation_allows(place: Desk) -> None:
+    await place.automation(max_concurrency=3)
+    await place.ask(10)
+
+    first = await take(place)
+    second = await take(place)
+    await end_all(place, first[:2], Status.SUCCESS)
+    third = await take(place)
+
+    assert [len(batch) for batch in (first, second, third)] == [3, 0, 2]
+
+
+async def test_five_run_at_once_where_nothing_else_is_said(place: Desk) -> None:
+    await place.automation()
+    await place.ask(10)
+
+    assert len(await take(place)) == 5
+
+
+async def test_a_limit_is_exact_over_many_workers_at_once(upgraded_url: str, place: Desk) -> None:
+    await place.automation(max_concurrency=2)
+    await place.automation("a2", max_concurrency=7)
+    await place.ask(60)
+    await place.ask(60, "a2")
+    most: Counter[str] = Counter()
+    running: Counter[str] = Counter()
+
+    async def work(name: str, executions: Executions) -> None:
+        empty = 0
+        while empty < 10:
+            claimed = await executions.claim(name, 4, lease=30)
+            empty = 0 if claimed else empty + 1
+            for one in claimed:
+                running[one.automation_id] += 1
+                most[one.automation_id] = max(most[one.automation_id], running[one.automation_id])
+            await asyncio.sleep(0.005)
+            running.subtract(one.automation_id for one in claimed)
+            await executions.complete(name, [end(one) for one in claimed])
+
+    async with Database(upgraded_url, pool_size=12) as other:
+        executions = Executions(other, new_id=new_id)
+        await asyncio.gather(*(work(f"w{number}", executions) for number in range(6)))
+
+    assert most == {"a1": 2, "a2": 7}
+    assert await place.rows('SELECT id, "successCount" FROM automations ORDER BY id') == [
+        ("a1", 60),
+        ("a2", 60),
+    ]
+    assert await place.value("SELECT max(running) FROM reconciler.automation_runtime") == 0
+
+
+async def test_who_waited_longest_for_a_turn_is_served_first(place: Desk) -> None:
+    for name in ("a1", "a2", "a3"):
+        await place.automation(name, max_concurrency=1)
+        await place.ask(5, name)
+    served = []
+    for _ in range(6):
+        claimed = await take(place, 1)
+        served.append(claimed[0].automation_id)
+        await end_all(place, claimed, Status.SUCCESS)
+
+    assert sorted(served[:3]) == ["a1", "a2", "a3"]
+    assert served[3:] == served[:3]
+
+
+async def test_a_backlog_of_fifty_thousand_does_not_delay_the_others(place: Desk) -> None:
+    await place.automation("hot", max_concurrency=2)
+    await place.rows(
+        """
+        INSERT INTO workflow_executions (id, "automationId", "orgId", status, "triggerData",
+            cause, "updatedAt")
+        SELECT 'h' || n, 'hot', 'o1', 'QUEUED', '{}', 'webhook', now()
+        FROM generate_series(1, 50000) AS n
+        """
+    )
+    others = [f"cold{number}" for number in range(100)]
+    for name in others:
+        await place.automation(name, max_concurrency=2)
+        await place.ask(2, name)
+
+    began = time.monotonic()
+    found: Counter[str] = Counter()
+    while sum(found[name] for name in others) < 200:
+        claimed = await take(place)
+        found.update(one.automation_id for one in claimed)
+        assert sum(one.automation_id == "hot" for one in claimed) <= 2
+        await end_all(place, claimed, Status.SUCCESS)
+
+    assert time.monotonic() - began < 10
+    assert found["hot"] <= 50  # its turn comes round like that of everybody else
+
+
+async def test_smaller_priorities_come_first_then_those_that_wait_longer(place: Desk) -> None:
+    await place.automation(max_concurrency=1)
+    new = [
+        NewExecution(
+            automation_id="a1", cause=Cause.API, trigger_data={"n": number}, priority=priority
+        )
+        for number, priority in enumerate((100, 100, 5, 200))
+    ]
+    for one in new:
+        await place.executions.insert([one])
+        await asyncio.sleep(0.002)
+    seen = []
+    while claimed := await take(place):
+        seen.append(claimed[0].trigger_data)
+        await end_all(place, claimed, Status.SUCCESS)
+
+    assert seen == [{"n": 2}, {"n": 0}, {"n": 1}, {"n": 3}]
+
+
+async def test_a_row_waits_for_its_time_and_next_due_says_when(place: Desk) -> None:
+    await place.automation()
+    assert await place.executions.next_due() is None
+    soon = datetime.now(UTC) + timedelta(seconds=0.4)
+    await place.executions.insert(
+        [NewExecution(automation_id="a1", cause=Cause.API, trigger_data={}, run_at=soon)]
+    )
+
+    assert await take(place) == []
+    wait = await place.executions.next_due()
+    assert wait is not None
+    assert 0 < wait <= 0.4
+    await asyncio.sleep(wait + 0.002)
+    assert await place.executions.next_due() == 0.0
+    assert len(await take(place)) == 1
+
+
+async def test_what_a_limit_keeps_back_is_not_due(place: Desk) -> None:
+    await place.automation(max_concurrency=1)
+    await place.ask(2)
+    await take(place)
+
+    assert await place.executions.next_due() is None
+
+
+async def test_a_worker_takes_only_the_causes_it_is_for(place: Desk) -> None:
+    await place.automation()
+    for cause in (Cause.WEBHOOK, Cause.SCHEDULE, Cause.EVENT):
+        await place.executions.insert(
+            [NewExecution(automation_id="a1", cause=cause, trigger_data={})]
+        )
+
+    causes = [Cause.SCHEDULE, Cause.MANUAL]
+    claimed = await place.executions.claim("w", 10, lease=30, causes=causes)
+
+    assert [one.cause for one in claimed] == [Cause.SCHEDULE]
+    assert await place.executions.next_due([Cause.API]) is None
+    assert await place.executions.next_due([Cause.EVENT]) == 0.0
+
+
+async def test_an_automation_that_is_off_is_not_claimed_and_its_runs_end(place: Desk) -> None:
+    await place.automation()
+    [id_] = await place.ask()
+    await place.rows('UPDATE automations SET "isActive" = false')
+
+    assert await take(place) == []
+    assert await place.executions.expire() == 1
+    assert await place.status(id_) == "CANCELLED"
+
+
+@pytest.mark.parametrize(
+    "held,left",
+    [
+        (("acme", "Automation", "one"), ["a2", "a3"]),
+        (("acme", "Automation", None), ["a3"]),
+        (("acme", None, None), ["a3"]),
+        (("acme", "Credential", "one"), ["a1", "a2", "a3"]),
+        (("/", None, None), []),
+    ],
+    ids=["automation", "all-of-a-kind", "organization", "other-kind", "everything"],
+)
+async def test_a_hold_keeps_runs_waiting_until_it_is_released(
+    place: Desk, held: tuple[str, str | None, str | None], left: list[str]
+) -> None:
+    for automation, organization, name in (
+        ("a1", "acme", "one"),
+        ("a2", "acme", "two"),
+        ("a3", "other", "one"),
+    ):
+        await place.automation(automation)
+        await known(place, automation, organization, name)
+        await place.ask(1, automation)
+    await hold(place, *held)
+
+    first = await take(place)
+    due = await place.executions.next_due()
+    await place.rows("UPDATE reconciler.holds SET released_at = clock_timestamp()")
+    second = await take(place)
+
+    assert sorted(one.automation_id for one in first) == left
+    assert due is None
+    assert len(first) + len(second) == 3
+
+
+async def test_a_hold_ends_by_itself(place: Desk) -> None:
+    await place.automation()
+    await known(place, "a1", "acme", "one")
+    await place.ask()
+    await hold(place, "acme", None, None)
+    await place.rows(
+        "UPDATE reconciler.holds SET until = clock_timestamp() + interval '200 milliseconds'"
+    )
+
+    assert await take(place) == []
+    await asyncio.sleep(0.25)
+    assert len(await take(place)) == 1
+
+
+async def test_an_open_breaker_lets_exactly_one_probe_through_when_its_time_has_come(
+    upgraded_url: str, place: Desk
+) -> None:
+    await place.automation()
+    await place.ask(10)
+    await end_all(place, await take(place), Status.FAILED)
+
+    assert (await place.rows(STATE, id="a1"))[0][0] == "OPEN"
+    assert await take(place) == []
+    wait = await place.executions.next_due()
+    assert wait is not None
+    assert 25 < wait <= 30
+    await place.rows("UPDATE reconciler.automation_runtime SET breaker_until = clock_timestamp()")
+    async with Database(upgraded_url, pool_size=8) as other:
+        executions = Executions(other, new_id=new_id)
+        batches = await asyncio.gather(
+            *(executions.claim(f"w{number}", 5, lease=30) for number in range(8))
+        )
+
+    [probe] = [one for batch in batches for one in batch]
+    assert await place.rows(STATE, id="a1") == [("HALF_OPEN", 1, probe.id)]
+    assert await take(place) == []
+
+
+@pytest.mark.parametrize(
+    "status,breaker",
+    [
+        (Status.SUCCESS, "CLOSED"),
+        (Status.FAILED, "OPEN"),
+        (Status.QUEUED, "OPEN"),
+        (Status.CANCELLED, "OPEN"),
+    ],
+)
+async def test_the_probe_decides(place: Desk, status: Status, breaker: str) -> None:
+    await place.automation()
+    await place.ask(8)
+    await end_all(place, await take(place), Status.FAILED)
+    await place.rows("UPDATE reconciler.automation_runtime SET breaker_until = clock_timestamp()")
+    probe = await take(place)
+
+    await end_all(place, probe, status)
+
+    assert await place.rows(STATE, id="a1") == [(breaker, 0, None)]
+    # A cancelled probe proved nothing: the next one may go at once. All may when it is closed.
+    assert len(await take(place)) == {"SUCCESS": 2, "CANCELLED": 1}.get(status.value, 0)
+
+
+async def test_a_breaker_whose_probe_vanished_lets_another_one_through(place: Desk) -> None:
+    await place.automation()
+    await place.ask(2)
+    await place.rows("UPDATE reconciler.automation_runtime SET breaker = 'HALF_OPEN'")
+
+    assert len(await take(place)) == 1
+
+
+async def test_a_beat_prolongs_only_ones_own_and_says_what_to_stop(place: Desk) -> None:
+    await place.automation(max_concurrency=3)
+    await place.ask(3)
+    mine = await take(place, 2, "me")
+    [other] = await take(place, 1, "other")
+
+    assert await place.executions.cancel("o1", mine[0].id) is Cancelled.ASKED
+    beat = await place.executions.beat("me", 60)
+
+    assert beat.alive == {one.id for one in mine}
+    assert beat.cancelled == {mine[0].id}
+    [[left]] = await place.rows(
+        "SELECT extract(epoch FROM \"leaseExpiresAt\" - (now() AT TIME ZONE 'UTC'))::float8 "
+        "FROM workflow_executions WHERE id = %(id)s",
+        id=other.id,
+    )
+    assert left <= 30
+
+
+async def test_a_lease_that_ended_is_taken_over_once_with_the_same_attempt(
+    upgraded_url: str, place: Desk
+) -> None:
+    await place.automation()
+    await place.ask(3)
+    claimed = await place.executions.claim("dead", 3, lease=0.2)
+    await place.executions.note_started("dead", [(claimed[0].id, 1, "n8n-7")])
+
+    assert await place.executions.rescue("w1", 10, lease=30) == []
+    await asyncio.sleep(0.25)
+    assert await place.executions.rescue("dead", 10, lease=30) == []  # its own: it beats instead
+    async with Database(upgraded_url, pool_size=4) as other:
+        executions = Executions(other, new_id=new_id)
+        batches = await asyncio.gather(
+            *(executions.rescue(f"w{number}", 2, lease=30) for number in range(4))
+        )
+
+    rescued = {one.id: one for batch in batches for one in batch}
+    assert sum(len(batch) for batch in batches) == len(rescued) == 3
+    adopted = rescued[claimed[0].id]
+    assert (adopted.attempt, adopted.adopted, adopted.n8n_execution_id) == (1, True, "n8n-7")
+    assert adopted.elapsed_seconds >= 0.2
+    assert (await place.executions.beat("dead", 30)).alive == frozenset()
+    assert await place.executions.complete("dead", [end(one) for one in claimed]) == set()
+    assert await place.rows(STATE, id="a1") == [("CLOSED", 3, None)]
+
+
+async def test_what_is_released_is_taken_over_at_once(place: Desk) -> None:
+    await place.automation()
+    await place.ask(2)
+    claimed = await take(place)
+
+    await place.executions.release("w1", [claimed[0].id])
+    [rescued] = await place.executions.rescue("w2", 10, lease=30)
+
+    assert (rescued.id, rescued.attempt) == (claimed[0].id, 1)
+
+
+async def test_what_never_began_goes_back_without_spending_an_attempt(place: Desk) -> None:
+    await place.automation()
+    await place.ask(2)
+    claimed = await take(place)
+    await place.executions.cancel(None, claimed[1].id)
+
+    await place.executions.requeue("w1", [one.id for one in claimed])
+    [again] = await take(place, worker="w2")
+
+    assert (again.id, again.attempt) == (claimed[0].id, 1)
+    assert await place.status(claimed[1].id) == "CANCELLED"
+    assert await place.rows(STATE, id="a1") == [("CLOSED", 1, None)]
+    assert await place.rows(
+        "SELECT attempt, worker, outcome FROM reconciler.execution_attempts"
+    ) == [(1, "w2", None)]
