@@ -100,3 +100,13 @@ def test_a_wrong_value_is_named_and_never_shown(tmp_path: Path) -> None:
 
     assert "RECONCILER_CONCURRENCY" in str(refused.value)
     assert "s3cret" not in str(refused.value)
+
+
+def test_the_address_of_the_database_may_lie_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://me:secret@db/x\n", encoding="utf-8")
+
+    settings = load_settings({}, None, {"DATABASE_URL_FILE": "url"}, tmp_path)
+
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == "postgresql://me:secret@db/x"
+    assert settings.private_files == [Path("url")]
