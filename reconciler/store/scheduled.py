@@ -19,7 +19,8 @@ from reconciler.trigger.next_fire import next_fire
 from reconciler.trigger.occurrence import GRACE, Due, Schedule, item, key, look, start_at
 from reconciler.trigger.overlap import Live, Start, decide
 
-_NOW = "(statement_timestamp() AT TIME ZONE 'UTC')"
+# The database's clock, cut to what a column holds: rounding up would make it the future.
+NOW: Final = "date_trunc('milliseconds', statement_timestamp() AT TIME ZONE 'UTC')"
 # A run that waits for the end of an earlier one is queued for the far future; `release` lets it go.
 HELD: Final = "TIMESTAMP '9000-01-01'"
 HELD_UNTIL: Final = datetime(9000, 1, 1, tzinfo=UTC)
@@ -27,10 +28,10 @@ HELD_UNTIL: Final = datetime(9000, 1, 1, tzinfo=UTC)
 _CLAIM = f"""
 SELECT id, "automationId", "cronSchedule", COALESCE(timezone, 'UTC'),
     COALESCE(misfire, 'fire_once'), "misfireGrace", COALESCE(overlap, 'skip'),
-    COALESCE(jitter, 0), "nextFireAt", {_NOW},
+    COALESCE(jitter, 0), "nextFireAt", {NOW},
     (SELECT a."isActive" FROM automations AS a WHERE a.id = "automationId")
 FROM workflow_triggers
-WHERE "isActive" AND "nextFireAt" IS NOT NULL AND "nextFireAt" <= {_NOW}
+WHERE "isActive" AND "nextFireAt" IS NOT NULL AND "nextFireAt" <= {NOW}
     AND NOT ({UNSCHEDULED}) AND (%(only)s::text IS NULL OR id = %(only)s)
 ORDER BY "nextFireAt" LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 """.encode()
@@ -45,17 +46,19 @@ GROUP BY 1
 
 _CANCEL = f"""
 WITH found AS MATERIALIZED (
-    SELECT id, status FROM workflow_executions
-    WHERE "triggerId" = ANY(%(ids)s) AND {LIVE_SCHEDULED}
-    ORDER BY id FOR NO KEY UPDATE
+    SELECT e.id, e.status
+    FROM unnest(%(ids)s::text[], %(before)s::timestamptz[]) AS v(id, before)
+    JOIN (SELECT * FROM workflow_executions WHERE {LIVE_SCHEDULED}) AS e
+        ON e."triggerId" = v.id AND e."scheduledFor" < v.before AT TIME ZONE 'UTC'
+    ORDER BY e.id FOR NO KEY UPDATE OF e
 ), ended AS (
-    UPDATE workflow_executions AS e SET status = 'CANCELLED', "completedAt" = {_NOW},
-        "cancelRequestedAt" = {_NOW}, "updatedAt" = {_NOW},
+    UPDATE workflow_executions AS e SET status = 'CANCELLED', "completedAt" = {NOW},
+        "cancelRequestedAt" = {NOW}, "updatedAt" = {NOW},
         "errorMessage" = 'cancelled: the next run of its schedule was due'
     FROM found AS f WHERE e.id = f.id AND f.status = 'QUEUED'
 )
 UPDATE workflow_executions AS e
-SET "cancelRequestedAt" = COALESCE(e."cancelRequestedAt", {_NOW}), "updatedAt" = {_NOW}
+SET "cancelRequestedAt" = COALESCE(e."cancelRequestedAt", {NOW}), "updatedAt" = {NOW}
 FROM found AS f WHERE e.id = f.id AND f.status = 'RUNNING'
 """.encode()
 
@@ -63,9 +66,9 @@ _RECORD = f"""
 INSERT INTO workflow_executions (
     id, "automationId", "orgId", status, "startedAt", "completedAt", "triggerData", "triggerId",
     "scheduledFor", "idempotencyKey", revision, cause, "errorMessage", "createdAt", "updatedAt")
-SELECT v.id, a.id, a."orgId", 'CANCELLED', {_NOW}, {_NOW}, '{{}}', v.trigger,
+SELECT v.id, a.id, a."orgId", 'CANCELLED', {NOW}, {NOW}, '{{}}', v.trigger,
     v.scheduled AT TIME ZONE 'UTC', v.key, s.revision, '{Cause.SCHEDULE.value}', v.reason,
-    {_NOW}, {_NOW}
+    {NOW}, {NOW}
 FROM unnest(
     %(ids)s::text[], %(automations)s::text[], %(triggers)s::text[], %(scheduled)s::timestamptz[],
     %(keys)s::text[], %(reasons)s::text[]) AS v(id, automation, trigger, scheduled, key, reason)
@@ -126,7 +129,7 @@ class Plan:
     new: list[NewExecution] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)  # of *new*, in its order
     skipped: list[Skip] = field(default_factory=list)
-    cancel: list[str] = field(default_factory=list)  # triggers whose earlier runs end now
+    cancel: dict[str, datetime] = field(default_factory=dict)  # trigger -> runs before that end
     following: dict[str, datetime] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     missed: int = 0
@@ -154,7 +157,7 @@ class Plan:
         decision = decide(row.overlap, live, len(due.nominal))
         self._start(row, due, decision.starts)
         if decision.cancel_earlier:
-            self.cancel.append(row.id)
+            self.cancel[row.id] = due.nominal[-1]
         self.missed += due.missed
         self.following[row.id] = due.following
 
@@ -246,10 +249,11 @@ async def live(connection: Connection, rows: Sequence[Row]) -> dict[str, Live]:
     return {row[0]: Live(queued=row[1], running=row[2]) async for row in cursor}
 
 
-async def cancel_earlier(connection: Connection, triggers: Sequence[str]) -> None:
-    """Cancel the runs of *triggers* that wait, and ask for the end of those that run."""
-    if triggers:
-        await connection.execute(_CANCEL, {"ids": list(triggers)})
+async def cancel_earlier(connection: Connection, before: Mapping[str, datetime]) -> None:
+    """Cancel each trigger's runs for earlier times that wait, and ask for the end of running ones."""
+    if before:
+        values = {"ids": list(before), "before": list(before.values())}
+        await connection.execute(_CANCEL, values)
 
 
 async def record(connection: Connection, skips: Sequence[Skip], new_id: Callable[[], str]) -> None:

@@ -17,10 +17,8 @@ from reconciler.store import scheduled
 from reconciler.store.database import Connection, Database
 from reconciler.store.executions.insert import insert
 from reconciler.store.predicates import TAKEN_IN, UNSCHEDULED
-from reconciler.store.scheduled import Row
+from reconciler.store.scheduled import NOW, Row
 from reconciler.trigger.next_fire import next_fire, schedule_problem
-
-_NOW = "(statement_timestamp() AT TIME ZONE 'UTC')"
 
 _WORK = f"""
 SELECT
@@ -30,7 +28,7 @@ SELECT
         JOIN automations AS a ON a.id = r.automation_id AND a."isActive" WHERE r.paused),
     EXISTS (SELECT FROM workflow_executions WHERE status = 'QUEUED' AND "runAt" >= {scheduled.HELD}),
     (
-        SELECT extract(epoch FROM min("nextFireAt") - {_NOW})::float8
+        SELECT extract(epoch FROM min("nextFireAt") - {NOW})::float8
         FROM workflow_triggers WHERE "isActive" AND "nextFireAt" IS NOT NULL)
 """.encode()
 
@@ -45,8 +43,8 @@ FROM back WHERE t."automationId" = back.automation_id AND t."triggerType" = 'SCH
 """
 
 _RELEASE = f"""
-UPDATE workflow_executions AS w SET "runAt" = {_NOW}, "updatedAt" = {_NOW},
-    "queueDeadline" = {_NOW} + (w."queueDeadline" - w."runAt")
+UPDATE workflow_executions AS w SET "runAt" = {NOW}, "updatedAt" = {NOW},
+    "queueDeadline" = {NOW} + (w."queueDeadline" - w."runAt")
 WHERE w.status = 'QUEUED' AND w."runAt" >= {scheduled.HELD} AND NOT EXISTS (
     SELECT FROM workflow_executions AS e
     WHERE e."triggerId" = w."triggerId" AND e.status IN ('QUEUED', 'RUNNING')
@@ -55,7 +53,7 @@ RETURNING w.id
 """.encode()
 
 _NEW = f"""
-SELECT id, "isActive", "cronSchedule", COALESCE(timezone, 'UTC'), {_NOW}
+SELECT id, "isActive", "cronSchedule", COALESCE(timezone, 'UTC'), {NOW}
 FROM workflow_triggers WHERE {UNSCHEDULED}
 LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 """.encode()
@@ -76,7 +74,7 @@ WHERE "triggerType" = 'SCHEDULE' AND "scheduleError" IS NOT NULL
 
 _DUE = f"""
 SELECT id FROM workflow_triggers
-WHERE "isActive" AND "nextFireAt" IS NOT NULL AND "nextFireAt" <= {_NOW}
+WHERE "isActive" AND "nextFireAt" IS NOT NULL AND "nextFireAt" <= {NOW}
 ORDER BY "nextFireAt" LIMIT %(limit)s
 """.encode()
 

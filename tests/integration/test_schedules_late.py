@@ -101,10 +101,10 @@ async def start(world: Tenants, scheduler: Scheduler, overlap: str, first: str) 
     """Let a schedule fire twice, the first run being in state *first* meanwhile."""
     trigger = schedule(world, cronSchedule="0 0 1 1 *", overlap=overlap)
     await scheduler.tick()
-    due(world, trigger, "2 seconds")
+    due(world, trigger, "3 seconds")
     await scheduler.tick()
     world.sql("UPDATE workflow_executions SET status = %s", first)
-    due(world, trigger, "1 second")
+    due(world, trigger, "2 seconds")
     await scheduler.tick()
     return trigger, runs(world)
 
@@ -150,7 +150,7 @@ async def test_one_run_waits_for_the_end_of_the_one_before_and_the_next_is_skipp
 
     assert [status for status, _ in found] == ["RUNNING", "QUEUED"]
     assert world.value(ready) == 0
-    due(world, trigger, "0.5 seconds")
+    due(world, trigger, "1 second")
     await scheduler.tick()
     assert [status for status, _ in runs(world)] == ["RUNNING", "QUEUED", "CANCELLED"]
 
@@ -169,13 +169,27 @@ async def test_a_new_run_ends_the_one_before(world: Tenants, scheduler: Schedule
     assert [status for status, _ in found] == ["RUNNING", "QUEUED"]
     assert world.value(asked) == 1
     assert world.value(ready) == 0  # it starts when the other has really ended
-    due(world, trigger, "0.5 seconds")
+    due(world, trigger, "1 second")
     await scheduler.tick()
     assert [status for status, _ in runs(world)] == ["RUNNING", "CANCELLED", "QUEUED"]
 
     world.sql("UPDATE workflow_executions SET status = 'CANCELLED' WHERE status = 'RUNNING'")
     await scheduler.tick()
     assert world.value(ready) == 1
+
+
+async def test_an_occurrence_that_was_started_once_does_not_end_its_own_run(
+    world: Tenants, scheduler: Scheduler
+) -> None:
+    trigger = schedule(world, overlap="cancel_other")
+    await scheduler.tick()
+    nominal = due(world, trigger, "1 second")
+    await scheduler.tick()
+
+    world.sql('UPDATE workflow_triggers SET "nextFireAt" = %s', nominal)  # a backup, or a hand
+    await scheduler.tick()
+
+    assert runs(world) == [("QUEUED", nominal)]
 
 
 async def test_jitter_delays_the_start_and_not_the_record(
