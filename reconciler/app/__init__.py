@@ -17,6 +17,8 @@ from typing import Any
 
 from cuid2 import Cuid
 
+from reconciler.app.secrets import STANDINS as STANDINS
+from reconciler.app.secrets import environment, secret_sources
 from reconciler.clock import SystemClock
 from reconciler.diagnostics import SpecError
 from reconciler.engine.adopt import Drafts, Names, draft, pretend, require_untouched
@@ -56,11 +58,9 @@ from reconciler.store.operations import Operation, Operations
 from reconciler.store.rows import Rows
 from reconciler.vault.keyring import Keyring
 from reconciler.vault.secrets import SecretSources
-from reconciler.vault.standins import read_standins
 from reconciler.workflow.catalog import shipped_catalog
 
 TRAITS: Mapping[str, Traits] = {name: kind.traits for name, kind in KINDS.items()}
-STANDINS = "dev.env"
 _CUID = Cuid(length=24)
 
 
@@ -305,10 +305,7 @@ class Session:
 
     def sources(self) -> SecretSources:
         """Say where secrets may be read from."""
-        settings = self.settings
-        private = [settings.state, *_given(settings.encryption_key_file, settings.n8n_api_key_file)]
-        folders = [Path.cwd(), settings.specs, Path("/run/secrets")]
-        return SecretSources(self.environ, folders, private)
+        return secret_sources(self.settings, self.environ)
 
 
 def taken_by_others(reading: Reading, also_ours: frozenset[str] = frozenset()) -> Taken:
@@ -339,14 +336,12 @@ async def open_session(
         api: N8n | None = None
         if needs_n8n:
             api = await stack.enter_async_context(open_n8n(settings))
-        made_up = read_standins(settings.state / STANDINS) if settings.stand_ins else {}
-        environ = {**made_up, **os.environ}
         yield Session(
             settings=settings,
             database=database,
             api=api,
             safe=Safe(keyring=ring, data_keys=StoreDataKeys(KeyStore(database))),
-            environ=environ,
+            environ=environment(settings),
         )
 
 
@@ -387,7 +382,3 @@ def keyring(settings: Settings) -> Keyring | None:
     return Keyring.parse(
         settings.encryption_key.get_secret_value(), old.get_secret_value() if old else ""
     )
-
-
-def _given(*paths: Path | None) -> list[Path]:
-    return [path for path in paths if path is not None]

@@ -21,15 +21,21 @@ def json_given(text: str | None, option: str) -> Json:
     """Read JSON: `@file`, `-` (standard input) or the text itself; raises UsageError."""
     if text is None:
         return {}
-    raw = _bytes(text, option)
-    if len(raw) > MAX_INPUT:
-        message = f"{option} is larger than {MAX_INPUT} bytes"
-        raise UsageError(message)
+    raw = bytes_given(text, option)
     try:
         return read_json(raw)
     except BadJson as error:
         message = f"{option} is {error}"
         raise UsageError(message, hint="such as '{\"a\": 1}', @input.json or - for stdin") from None
+
+
+def bytes_given(text: str | None, option: str) -> bytes:
+    """Read bytes: `@file`, `-` (standard input) or the text itself; raises UsageError."""
+    raw = b"" if text is None else _bytes(text, option)
+    if len(raw) > MAX_INPUT:
+        message = f"{option} is larger than {MAX_INPUT} bytes"
+        raise UsageError(message)
+    return raw
 
 
 def _bytes(text: str, option: str) -> bytes:

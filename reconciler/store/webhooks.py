@@ -27,7 +27,7 @@ ORDER BY a.id, t.name, t.id
 """.encode()
 
 _LIST = b"""
-SELECT o.organization, a.name, t.name, t.id, a.id, t.auth,
+SELECT o.organization, COALESCE(m.name, a.name), o.name, t.name, t.id, a.id, t.auth,
     COALESCE(t."webhookUrl", a."webhookUrl", ''), t."isActive" AND a."isActive",
     t."lastTriggeredAt", t."triggerCount",
     (SELECT count(*) FROM reconciler.webhook_deliveries AS d
@@ -36,6 +36,7 @@ SELECT o.organization, a.name, t.name, t.id, a.id, t.auth,
 FROM workflow_triggers AS t
 JOIN automations AS a ON a.id = t."automationId"
 JOIN reconciler.resources AS o ON o.row_id = t.id AND o.removed_at IS NULL
+LEFT JOIN reconciler.resources AS m ON m.row_id = a.id
 WHERE t."triggerType" = 'WEBHOOK'
 ORDER BY 1, 2, 3, 4
 """
@@ -64,8 +65,9 @@ class Listed:
     """A webhook as people see it."""
 
     organization: str
-    automation: str
-    name: str | None
+    automation: str  # its name in the specs
+    name: str  # the trigger's name in the specs, such as invoice-intake.orders
+    trigger: str | None  # the end of its address
     trigger_id: str
     automation_id: str
     auth: Any
@@ -96,9 +98,9 @@ class Webhooks:
             cursor = await connection.execute(_LIST)
             return [
                 Listed(
-                    organization=row[0], automation=row[1], name=row[2], trigger_id=row[3],
-                    automation_id=row[4], auth=row[5], url=row[6], active=row[7],
-                    last_called_at=row[8], calls=row[9], rejected=row[10],
+                    organization=row[0], automation=row[1], name=row[2], trigger=row[3],
+                    trigger_id=row[4], automation_id=row[5], auth=row[6], url=row[7],
+                    active=row[8], last_called_at=row[9], calls=row[10], rejected=row[11],
                 )
                 async for row in cursor
             ]  # fmt: skip
