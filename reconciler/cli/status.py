@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import click
 
 from reconciler import app
+from reconciler.app.standing import Status, look
+from reconciler.cli.hold import hold_document, holds_table
 from reconciler.cli.options import output_option, server_options, settings_from, specs_option
 from reconciler.cli.output import document, escape, painter, result, say
 from reconciler.cli.tables import table
-from reconciler.engine.status import Health, Standing, Sync, standings, unknown
-from reconciler.errors import N8nError, N8nUnauthorized, N8nUnreachable
-from reconciler.plan.guard import Policy
-from reconciler.plan.planner import PlanOptions
+from reconciler.engine.status import Health, Standing, Sync
+from reconciler.plan.change import Reason
 from reconciler.settings import Settings
+from reconciler.store.operations import Operation
+from reconciler.store.sources import SourceState
 
 _STYLE = {
     Sync.SYNCED: "create",
@@ -33,13 +37,32 @@ _STYLE = {
 @output_option
 @click.option("--kind", help="Only resources of this kind.")
 def status(output: str, kind: str | None, **given: Any) -> int:
-    """Show each resource: in sync with git or not, healthy or not; and the last operations."""
-    settings = settings_from(given)
-    found, operations, holder = asyncio.run(_look(settings))
-    shown = [s for s in found if kind is None or s.address.kind == kind]
+    """Show each resource: in sync with git or not, healthy or not; holds, and what happened last."""
+    found = asyncio.run(_look(settings_from(given)))
+    shown = [s for s in found.standings if kind is None or s.address.kind == kind]
     if output == "json":
-        document(_document(shown, operations, holder))
+        document(_document(shown, found))
         return 0
+    if found.trouble is not None:
+        say(f"{painter(sys.stderr)('warning', 'warning:')} {escape(found.trouble)}")
+    _resources(shown)
+    _specs(found.source)
+    if found.holds:
+        result("\n" + holds_table(found.holds))
+    _operations(found.operations)
+    if found.lock is not None:
+        result(f"\nlocked by {found.lock}")
+    return 0
+
+
+async def _look(settings: Settings) -> Status:
+    if settings.git_url is None:
+        app.existing_root(settings)
+    async with app.open_session(settings) as session:
+        return await look(session)
+
+
+def _resources(shown: list[Standing]) -> None:
     paint = painter(sys.stdout)
     rows = [
         (
@@ -47,13 +70,31 @@ def status(output: str, kind: str | None, **given: Any) -> int:
             paint(_STYLE.get(s.sync, "dim"), s.sync),
             paint(_STYLE.get(s.health, "dim"), s.health),
             s.revision or "-",
-            "" if s.sync is Sync.SYNCED else escape(s.reason),
+            escape(s.reason) if s.reason != Reason.IN_SYNC.value else "",
         )
         for s in shown
     ]
     result(table(("RESOURCE", "SYNC", "HEALTH", "REVISION", "REASON"), rows))
+
+
+def _specs(source: SourceState) -> None:
+    """Say what the daemon follows, if one ever did."""
+    if not source.place:
+        return
+    paint = painter(sys.stdout)
+    result(f"\nspecs from {escape(source.place)}")
+    result(f"  last attempted  {escape(source.seen or '-')}")
+    result(f"  last applied    {escape(source.applied or '-')}{_at(source.applied_at)}")
+    if source.problem is not None:
+        since = _at(source.problem_at)
+        result(f"  {paint('error', 'does not apply')}  {escape(source.problem)}{since}")
+    if source.rewritten_from is not None:
+        note = f"{source.rewritten_from} was applied and is no longer in it: nothing is removed"
+        result(f"  {paint('warning', 'history rewritten')}  {escape(note)}")
+
+
+def _operations(operations: Sequence[Operation]) -> None:
     if operations:
-        result("")
         lines = [
             (
                 f"{o.started_at:%Y-%m-%d %H:%M:%S}",
@@ -64,29 +105,15 @@ def status(output: str, kind: str | None, **given: Any) -> int:
             )
             for o in operations
         ]
-        result(table(("LAST OPERATIONS (UTC)", "KIND", "BY", "REVISION", "OUTCOME"), lines))
-    if holder is not None:
-        result(f"\nlocked by {holder}")
-    return 0
+        result("\n" + table(("LAST OPERATIONS (UTC)", "KIND", "BY", "REVISION", "OUTCOME"), lines))
 
 
-async def _look(settings: Settings) -> tuple[tuple[Standing, ...], list[Any], Any]:
-    from reconciler.store.lock import holder
-
-    loaded = app.load_specs(settings.specs)
-    async with app.open_session(settings) as session:
-        operations = await session.operations(5)
-        held = await holder(session.database)
-        try:
-            planned = await session.plan(loaded, PlanOptions(), Policy(), frozenset())
-        except (N8nError, N8nUnreachable, N8nUnauthorized) as error:
-            say(f"{painter(sys.stderr)('warning', 'warning:')} {escape(str(error))}")
-            recorded = await session.ledger().recorded()
-            return unknown(recorded, "n8n can't be asked"), operations, held
-        return standings(planned.plan, planned.world), operations, held
+def _at(moment: datetime | None) -> str:
+    return f" ({moment:%Y-%m-%d %H:%M:%S} UTC)" if moment else ""
 
 
-def _document(shown: list[Standing], operations: list[Any], holder: Any) -> dict[str, Any]:
+def _document(shown: list[Standing], found: Status) -> dict[str, Any]:
+    source = found.source
     return {
         "format_version": "1.0",
         "resources": [
@@ -112,7 +139,17 @@ def _document(shown: list[Standing], operations: list[Any], holder: Any) -> dict
                 "outcome": o.outcome,
                 "summary": o.summary,
             }
-            for o in operations
+            for o in found.operations
         ],
-        "lock": None if holder is None else str(holder),
+        "holds": [hold_document(hold) for hold in found.holds],
+        "source": {
+            "place": source.place,
+            "attempted": source.seen,
+            "problem": source.problem,
+            "good": source.good,
+            "applied": source.applied,
+            "applied_at": source.applied_at.isoformat() if source.applied_at else None,
+            "rewritten_from": source.rewritten_from,
+        },
+        "lock": None if found.lock is None else str(found.lock),
     }

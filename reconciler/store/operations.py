@@ -40,6 +40,13 @@ WHERE %(organization)s::text IS NULL OR %(organization)s = ANY(organizations)
 ORDER BY started_at DESC, id DESC LIMIT %(limit)s
 """
 
+_APPLIED = """
+SELECT git_revision, max(started_at), (array_agg(actor ORDER BY started_at DESC))[1]
+FROM reconciler.operations
+WHERE outcome = 'done' AND git_revision ~ '^[0-9a-f]{7,64}$'
+GROUP BY git_revision ORDER BY max(started_at) DESC, git_revision LIMIT %(limit)s
+"""
+
 _STEPS = """
 SELECT operation_id, ordinal, organization, kind, name, action, reason, intended_at, finished_at,
        outcome, error
@@ -76,6 +83,15 @@ class Operation:
     finished_at: datetime | None
     outcome: str | None
     summary: Object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """A revision that was applied completely: when last, and by whom."""
+
+    revision: str
+    at: datetime
+    actor: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +170,11 @@ class Operations:
             )
             for row in rows
         ]
+
+    async def applied(self, limit: int) -> list[Applied]:
+        """Load the git revisions that were applied completely, the last one first."""
+        rows = await self._fetch(_APPLIED, {"limit": limit})
+        return [Applied(revision=row[0], at=row[1], actor=row[2]) for row in rows]
 
     async def steps(self, operation: str) -> list[StepRecord]:
         """Load the steps of an operation in their order."""

@@ -1,0 +1,126 @@
+"""Going back to a revision that was applied before, and staying there.
+
+A rollback is a hold on `apply` of everything that names a revision: turns work toward that one,
+newer commits wait. Not here: asking the person (`reconciler.cli.rollback`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from reconciler.app import Planned, Session, actor, new_id
+from reconciler.app.source import specs_of
+from reconciler.diagnostics import SpecError
+from reconciler.errors import GitUnreachable, GuardRefused, RevisionGone, UsageError
+from reconciler.plan.guard import Policy
+from reconciler.plan.held import withhold
+from reconciler.plan.planner import PlanOptions
+from reconciler.plan.restraint import Hold, Place, Restraint
+from reconciler.source.sight import Sighting
+from reconciler.store.holds import Holds
+from reconciler.store.operations import Applied, Operations
+from reconciler.store.sources import Sources
+
+LISTED = 20  # revisions that are offered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Back:
+    """A rollback that is planned: from where to where."""
+
+    planned: Planned
+    sighting: Sighting
+    instead_of: str | None
+
+
+async def applied(session: Session) -> Sequence[Applied]:
+    """Name the revisions that were applied, the last one first."""
+    return await Operations(session.database).applied(LISTED)
+
+
+async def plan_rollback(session: Session, word: str | None, *, prune: bool) -> Back:
+    """Plan the way back to the revision *word*; None: the one before the present one.
+
+    Raises UsageError when it was never applied, RevisionGone when git doesn't have it any more.
+    """
+    history = await Operations(session.database).applied(10_000)
+    target = _pick(history, word)
+    sighting = await specs_of(session.settings).at(target)
+    if not sighting.loaded.ok:
+        raise SpecError(sighting.loaded.diagnostics)
+    options = PlanOptions(prune=prune, revision=sighting.revision)
+    reading = await session.observe()
+    await session.safe.open_known(reading.recorded)
+    compiled = await session.compile(sighting.loaded, reading)
+    if not compiled.ok:
+        raise SpecError(compiled.diagnostics)
+    planned = session.weigh(reading, compiled, options, Policy(), frozenset())
+    holds = tuple(hold for hold in await _holds(session).open() if hold.pinned is None)
+    planned = replace(planned, plan=withhold(planned.plan, Restraint(holds=holds).reason))
+    state = await Sources(session.database).load()
+    present = state.applied or (history[0].revision if history else None)
+    return Back(planned=planned, sighting=sighting, instead_of=await _origin(session, present))
+
+
+async def stay(session: Session, back: Back, reason: str, lasts: timedelta | None) -> Hold:
+    """Let newer commits wait from now on; comes before the first change."""
+    revision = back.sighting.name
+    came_from = f" from {back.instead_of}" if back.instead_of else ""
+    return await _holds(session).pin(
+        revision,
+        instead_of=back.instead_of,
+        by=actor(),
+        reason=f"rolled back to {revision}{came_from}: {reason}",
+        lasts=lasts,
+    )
+
+
+async def release(session_holds: Holds, place: Place, newest: str | None) -> tuple[Hold, ...]:
+    """End the holds of *place*; raises GuardRefused when that would undo a rollback.
+
+    *newest* is the newest revision of the specs; None: whatever it is.
+    """
+    for hold in await session_holds.open():
+        undone = hold.pinned is not None and hold.place == place
+        if undone and newest is not None and newest == hold.rolled_back_from:
+            message = f"the newest commit is still {newest}, which was rolled back"
+            hint = "commit a fix first (git revert), or apply it again with --anyway"
+            raise GuardRefused(message, hint=hint)
+    return await session_holds.release(place, by=actor())
+
+
+async def newest_revision(session: Session) -> str | None:
+    """Tell the newest revision of the specs; what a daemon saw last when git can't be asked."""
+    try:
+        return (await specs_of(session.settings).look()).name
+    except (GitUnreachable, RevisionGone):
+        return (await Sources(session.database).load()).seen
+
+
+def _pick(history: Sequence[Applied], word: str | None) -> str:
+    names = [one.revision for one in history]
+    if word is None:
+        if len(names) < 2:
+            message = "no revision was applied before the present one"
+            raise UsageError(message, hint="`reconciler rollback --list` shows what there is")
+        return names[1]
+    found = [name for name in names if name.startswith(word) or word.startswith(name)]
+    if not found:
+        message = f"the revision {word} was never applied"
+        raise UsageError(message, hint="`reconciler rollback --list` shows what was")
+    if len(set(found)) > 1:
+        message = f"{word} may be {', '.join(sorted(set(found))[:3])}"
+        raise UsageError(message, hint="give more digits")
+    return found[0]
+
+
+async def _origin(session: Session, present: str | None) -> str | None:
+    """Say what a rollback leaves: of a rollback, what that one left."""
+    pins = [hold for hold in await _holds(session).open() if hold.pinned is not None]
+    return pins[-1].rolled_back_from if pins else present
+
+
+def _holds(session: Session) -> Holds:
+    return Holds(session.database, new_id=new_id)

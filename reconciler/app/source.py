@@ -1,0 +1,34 @@
+"""Where specs come from, by the settings: a folder, or a git branch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconciler.kinds.models import MODELS
+from reconciler.settings import Settings
+from reconciler.source.mirror import Mirror, Remote
+from reconciler.source.sight import Branch
+from reconciler.source.watch import Folder
+
+
+def specs_of(settings: Settings) -> Branch | Folder:
+    """Give the place that specs come from: a git branch where one is set, else the folder.
+
+    Raises ConfigError for a URL, a branch or a folder that git must not be asked for.
+    """
+    if settings.git_url is None:
+        return Folder(settings.specs, MODELS)
+    token = settings.git_token
+    remote = Remote(
+        url=settings.git_url,
+        branch=settings.git_branch,
+        folder=settings.git_path,
+        token=token.get_secret_value() if token else None,
+        ssh_key=_absolute(settings.git_ssh_key_file),
+        insecure=settings.git_insecure,
+    )
+    return Branch(Mirror(settings.state, remote), MODELS)
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else path.absolute()

@@ -1,0 +1,98 @@
+"""Everything that `status` tells: resources, holds, where specs come from, the last operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.app import Session, load_specs, new_id
+from reconciler.app.source import specs_of
+from reconciler.engine.backoff import Failure
+from reconciler.engine.conditions import failures
+from reconciler.engine.status import Health, Standing, Sync, standings, unknown
+from reconciler.errors import (
+    GitUnreachable,
+    N8nError,
+    N8nUnauthorized,
+    N8nUnreachable,
+    RevisionGone,
+)
+from reconciler.plan.guard import Policy
+from reconciler.plan.planner import PlanOptions
+from reconciler.plan.restraint import Hold, What, covering
+from reconciler.resource.address import Address
+from reconciler.settings import Settings
+from reconciler.spec.link import Loaded
+from reconciler.store.conditions import Conditions
+from reconciler.store.holds import Holds
+from reconciler.store.lock import Holder, holder
+from reconciler.store.operations import Operation
+from reconciler.store.sources import Sources, SourceState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What `status` shows; *trouble*: why not everything could be compared."""
+
+    standings: Sequence[Standing]
+    holds: Sequence[Hold]
+    source: SourceState
+    operations: Sequence[Operation]
+    lock: Holder | None
+    trouble: str | None = None
+
+
+async def look(session: Session) -> Status:
+    """Compare everything, as far as n8n and git can be asked."""
+    operations, lock = await session.operations(5), await holder(session.database)
+    source = await Sources(session.database).load()
+    holds = await Holds(session.database, new_id=new_id).open()
+    failed = failures(await Conditions(session.database).load())
+    trouble: str | None = None
+    try:
+        loaded = await _specs(session.settings, source)
+        planned = await session.plan(loaded, PlanOptions(), Policy(), frozenset())
+        found = standings(planned.plan, planned.world)
+    except (N8nError, N8nUnreachable, N8nUnauthorized, GitUnreachable, RevisionGone) as error:
+        trouble = str(error)
+        who = "git" if isinstance(error, (GitUnreachable, RevisionGone)) else "n8n"
+        found = unknown(await session.ledger().recorded(), f"{who} can't be asked")
+    return Status(
+        standings=[annotated(standing, holds, failed) for standing in found],
+        holds=holds,
+        source=source,
+        operations=operations,
+        lock=lock,
+        trouble=trouble,
+    )
+
+
+async def _specs(settings: Settings, source: SourceState) -> Loaded:
+    """Load the specs that the daemon follows: of a branch, the last good revision."""
+    if settings.git_url is None:
+        return load_specs(settings.specs)
+    specs = specs_of(settings)
+    if source.good is not None:
+        try:
+            return (await specs.at(source.good)).loaded
+        except RevisionGone:  # another machine saw it, and the branch leads elsewhere now
+            return (await specs.look()).loaded
+    return (await specs.look()).loaded
+
+
+def annotated(
+    standing: Standing, holds: Sequence[Hold], failed: Mapping[Address, Failure]
+) -> Standing:
+    """Say of a resource what the comparison alone does not show."""
+    failure = failed.get(standing.address)
+    on_fire = covering(holds, standing.address, What.FIRE)
+    if standing.sync is Sync.OUT_OF_SYNC and failure is not None:
+        times = "once" if failure.count == 1 else f"{failure.count} times"
+        moment = f"{failure.retry_at:%H:%M:%S} UTC"
+        reason = f"failed {times}, next try {moment}: {failure.message}"
+        health = Health.DEGRADED if standing.health is Health.HEALTHY else standing.health
+        return replace(standing, reason=reason, health=health)
+    runs = standing.address.kind in {"Automation", "Trigger"}
+    if on_fire and runs and standing.health is Health.HEALTHY:
+        return replace(standing, health=Health.PAUSED, reason=f"runs are {on_fire[0]}")
+    return standing

@@ -1,0 +1,199 @@
+"""`reconciler hold` and `unhold`: let healing, applying or running wait, with a reason and an end."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from reconciler import app
+from reconciler.app.rollback import newest_revision, release
+from reconciler.cli.options import output_option, server_options, settings_from, specs_option
+from reconciler.cli.output import document, escape, result, say
+from reconciler.cli.tables import table
+from reconciler.errors import UsageError
+from reconciler.plan.restraint import Hold, Place, What
+from reconciler.resource.address import Address
+from reconciler.settings import Settings
+from reconciler.spec.quantity import parse_duration
+from reconciler.store.holds import Holds
+
+NEVER = "never"
+
+
+@click.command()
+@server_options
+@output_option
+@click.argument("address", required=False)
+@click.option("--what", default="heal,apply", show_default=True, help="heal, apply, fire.")
+@click.option("--until", help="2h, 3d, 2026-12-24T18:00 (UTC unless it says otherwise), never.")
+@click.option("--reason", help="Why; shown to everybody who meets the hold.")
+def hold(
+    address: str | None, what: str, until: str | None, reason: str | None, **given: Any
+) -> int:
+    """Let something wait at ADDRESS: a resource, acme/Automation, acme, or / for everything.
+
+    heal: what is changed by hand stays. apply: new commits wait. fire: what is triggered
+    waits in the queue. Without ADDRESS: list the holds.
+    """
+    settings = settings_from(given)
+    if address is None:
+        return asyncio.run(_list(settings, given["output"]))
+    if not reason or not until:
+        message = "a hold needs --reason and --until"
+        raise UsageError(message, hint='e.g. --until 2h --reason "INC-42"')
+    place = place_of(address)
+    held = asyncio.run(_hold(settings, place, words(what, place), (reason, lasting(until))))
+    _tell(held, given["output"])
+    return 0
+
+
+@click.command()
+@specs_option
+@server_options
+@output_option
+@click.argument("address")
+@click.option("--anyway", is_flag=True, help="Even if this applies again what was rolled back.")
+def unhold(address: str, *, anyway: bool, **given: Any) -> int:
+    """End the holds at exactly ADDRESS; ends a rollback with /."""
+    settings = settings_from(given)
+    ended = asyncio.run(_unhold(settings, place_of(address), anyway=anyway))
+    if given["output"] == "json":
+        document({"format_version": "1.0", "ended": [hold_document(hold) for hold in ended]})
+        return 0
+    if not ended:
+        message = f"nothing is held at {address}"
+        raise UsageError(message, hint="`reconciler hold` lists the holds")
+    for hold in ended:
+        result(f"no longer held: {_words(hold)} at {hold.place} ({escape(hold.reason)})")
+    return 0
+
+
+async def _list(settings: Settings, output: str) -> int:
+    async with app.open_database(settings) as database:
+        holds = await Holds(database, new_id=app.new_id).open()
+    if output == "json":
+        document({"format_version": "1.0", "holds": [hold_document(hold) for hold in holds]})
+    elif holds:
+        result(holds_table(holds))
+    else:
+        say("nothing is held")
+    return 0
+
+
+async def _hold(
+    settings: Settings, place: Place, what: frozenset[What], why: tuple[str, timedelta | None]
+) -> Hold:
+    reason, lasts = why
+    async with app.open_session(settings, needs_n8n=False) as session:
+        require_known(place, (await session.ledger().recorded()).keys())
+        holds = Holds(session.database, new_id=app.new_id)
+        return await holds.place(place, what, by=app.actor(), reason=reason, lasts=lasts)
+
+
+async def _unhold(settings: Settings, place: Place, *, anyway: bool) -> tuple[Hold, ...]:
+    async with app.open_session(settings, needs_n8n=False) as session:
+        newest = None if anyway or place != Place() else await newest_revision(session)
+        return await release(Holds(session.database, new_id=app.new_id), place, newest)
+
+
+def place_of(text: str) -> Place:
+    """Read an address of `hold`; raises UsageError."""
+    try:
+        return Place.parse(text)
+    except ValueError as error:
+        hint = "e.g. acme/Automation/invoice-intake, acme, /"
+        raise UsageError(str(error), hint=hint) from None
+
+
+def words(text: str, place: Place) -> frozenset[What]:
+    """Read --what; raises UsageError."""
+    names = [word.strip() for word in text.split(",") if word.strip()]
+    wrong = [name for name in names if name not in set(What)]
+    if wrong or not names:
+        message = f"--what is one or more of {', '.join(What)}"
+        raise UsageError(message, hint="separate them by commas")
+    what = frozenset(What(name) for name in names)
+    if What.FIRE in what and place.kind not in {None, "Automation"}:
+        message = f"runs are held by automation, not by {place.kind}"
+        raise UsageError(message, hint="hold the Automation, its organization, or /")
+    return what
+
+
+def lasting(text: str) -> timedelta | None:
+    """Read --until as the time that is left; None: without end. Raises UsageError."""
+    if text == NEVER:
+        return None
+    try:
+        lasts = parse_duration(text)
+    except ValueError:
+        lasts = _moment(text) - datetime.now(UTC)
+    if lasts <= timedelta():
+        message = f"--until {text} is over already"
+        raise UsageError(message)
+    return lasts
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"--until {text!r} is neither a duration nor a moment nor {NEVER}"
+        raise UsageError(message, hint="e.g. 2h, 3d, 2026-12-24T18:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def require_known(place: Place, recorded: Iterable[Address]) -> None:
+    """Refuse a place where nothing is recorded: a misspelt one would hold nothing."""
+    known = sorted(recorded)
+    if place == Place() or any(place.covers(address) for address in known):
+        return
+    near = difflib.get_close_matches(str(place), [str(address) for address in known], 1)
+    message = f"nothing is recorded at {place}"
+    raise UsageError(message, hint=f"did you mean {near[0]}?" if near else None)
+
+
+def holds_table(holds: Iterable[Hold]) -> str:
+    """Lay the holds out for people."""
+    rows = [
+        (
+            str(hold.place),
+            _words(hold),
+            f"{hold.until:%Y-%m-%d %H:%M}" if hold.until else "unhold",
+            escape(hold.by),
+            escape(hold.reason),
+        )
+        for hold in holds
+    ]
+    return table(("HELD", "WHAT", "UNTIL (UTC)", "BY", "WHY"), rows)
+
+
+def hold_document(hold: Hold) -> dict[str, Any]:
+    """Give a hold as JSON."""
+    return {
+        "id": hold.id,
+        "address": str(hold.place),
+        "what": sorted(hold.what),
+        "until": hold.until.isoformat() if hold.until else None,
+        "since": hold.since.isoformat(),
+        "by": hold.by,
+        "reason": hold.reason,
+        "pinned": hold.pinned,
+        "rolled_back_from": hold.rolled_back_from,
+    }
+
+
+def _tell(held: Hold, output: str) -> None:
+    if output == "json":
+        document({"format_version": "1.0", "hold": hold_document(held)})
+        return
+    end = f"until {held.until:%Y-%m-%d %H:%M} UTC" if held.until else "until you unhold it"
+    result(f"held: {_words(held)} at {held.place}, {end}")
+
+
+def _words(hold: Hold) -> str:
+    return ",".join(what for what in What if what in hold.what)
