@@ -194,7 +194,15 @@ class Follower:
     def _start_loop(self) -> None:
         if self._loop is None or self._loop.done():
             self._loop = asyncio.create_task(self._follow())
+            self._loop.add_done_callback(self._pass_on)
         self._wake.set()
+
+    def _pass_on(self, loop: asyncio.Task[None]) -> None:
+        """Let those who wait know that following broke: a mistake of ours must not be silence."""
+        error = None if loop.cancelled() else loop.exception()
+        if error is not None:
+            for watch in self._sight.watches:
+                watch.ended.set_exception(error)
 
     async def _follow(self) -> None:
         while self._sight.watches:

@@ -233,3 +233,13 @@ async def test_nobody_asks_while_nothing_runs(place: Place) -> None:
     before = len(place.fake.calls)
     await asyncio.sleep(0.3)
     assert len(place.fake.calls) == before
+
+
+async def test_a_mistake_of_ours_is_not_silence(place: Place) -> None:
+    await place.run()
+    place.fake.script(None, Outcome(seconds=NEVER))
+    call = asyncio.create_task(place.run("y:1"))
+    await asyncio.sleep(0.1)
+    place.runs.listed = None  # type: ignore[method-assign, assignment]  # what can't happen
+    with pytest.raises(TypeError):
+        await call
