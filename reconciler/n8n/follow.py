@@ -69,8 +69,7 @@ class Follower:
         for task in (self._loop, self._prepared):
             if task is not None:
                 task.cancel()
-                with suppress(asyncio.CancelledError, ReconcilerError):
-                    await task
+                await asyncio.gather(task, return_exceptions=True)
         for watch in self._sight.watches:
             watch.ended.cancel()
 
