@@ -11,6 +11,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 from reconciler import metrics
 from reconciler.app import open_database
@@ -96,7 +97,10 @@ def hide_secrets(settings: Settings) -> None:
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if hasattr(value, "get_secret_value"):
-            REDACTOR.register(text for text in value.get_secret_value().split(",") if text)
+            text = value.get_secret_value()
+            password = urlsplit(text).password if "://" in text else None
+            known = [text, *text.split(","), password, password and unquote(password)]
+            REDACTOR.register(part for part in known if part)
 
 
 def _database_check(database: Database) -> Check:
