@@ -22,6 +22,8 @@ from reconciler.settings import Settings
 from reconciler.store.database import Database
 from reconciler.store.executions import Executions
 from reconciler.store.notify import Listener
+from reconciler.store.replies import Replies
+from reconciler.store.replies import Replies
 from reconciler.vault.secret import Secret
 from reconciler.vault.secrets import entry_secret
 
@@ -53,6 +55,6 @@ async def make_worker(
     listener = Listener(database)
     stack.push_async_callback(listener.close)
     breaker = N8nBreaker(runs.reachable, lambda: follower.unreachable)
-    runner = N8nRunner(follower, breaker, secret)
+    runner = N8nRunner(follower, breaker, secret, keep=Replies(database).keep)
     name = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
     return Worker(name, executions, runner, pace=pace, gate=breaker, ear=listener)

@@ -25,6 +25,7 @@ from reconciler.resource.payload import Json, Object
 from reconciler.workflow.entry import ENTRY_HEADER
 
 _STARTED: Final = "Workflow was started"
+_FAILED: Final = "Error in workflow"  # n8n's words where the workflow failed before it answered
 _ANSWER_LIMIT = 1024 * 1024  # bytes of an answer that are kept
 _TEMPORARY = frozenset({408, 425, 429})
 _GATEWAY = frozenset({502, 503, 504})  # what stands before n8n, or n8n as it starts
@@ -138,7 +139,8 @@ def judge(answer: Answer, now: datetime) -> Started:
         unreachable=answer.status in _GATEWAY,
         retry_after=retry_after(answer, now),
     )
-    raise StartUnknown(message, answer=_reply(answer), otherwise=otherwise)
+    own = answer.status == 500 and words == _FAILED
+    raise StartUnknown(message, answer=None if own else _reply(answer), otherwise=otherwise)
 
 
 def _refusal(answer: Answer, said: Object) -> NotStarted | None:

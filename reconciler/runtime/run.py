@@ -7,21 +7,26 @@ Not here: how n8n is asked (`reconciler.n8n.follow`), nor what an end means for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 from reconciler.clock import Clock, SystemClock
-from reconciler.errors import ConfigError, N8nError, UnreachableError
-from reconciler.log import get_logger
+from reconciler.errors import ConfigError, N8nError, ReconcilerError, UnreachableError
+from reconciler.log import bound, get_logger
 from reconciler.n8n.entry import NotStarted
+from reconciler.n8n.entry import Reply as Answer
 from reconciler.n8n.follow import Finished, Follower, Job
 from reconciler.runtime import outcome
 from reconciler.runtime.hold import Hold
 from reconciler.runtime.n8n_breaker import N8nBreaker
+from reconciler.store.replies import Replies, Reply
+from reconciler.store.replies import Reply
 from reconciler.trigger import branch
-from reconciler.trigger.execution import Claimed, Ended, Status
+from reconciler.trigger.execution import Cause, Claimed, Ended, Status
 from reconciler.vault.secret import Secret
+
+Keep = Callable[[str, Reply], Awaitable[object]]
 
 _LOG = get_logger("worker")
 _CLOCKS: Final = timedelta(minutes=10)  # how far other machines' clocks may be off
@@ -39,16 +44,28 @@ class N8nRunner:
         breaker: N8nBreaker,
         secret: Callable[[str], Secret],
         *,
+        keep: Keep | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """*secret* gives what the entries of an organization (by its name) ask for."""
+        """*secret* gives what the entries of an organization (by its name) ask for.
+
+        *keep* gets what a workflow answered its caller, before the end of the run is written.
+        """
         self._follower = follower
         self._breaker = breaker
         self._secret = secret
+        self._keep = keep
         self._clock = clock or SystemClock()
 
     async def run(self, hold: Hold) -> Ended:
         """Run it to its end in n8n, or to its timeout, or until it is cancelled."""
+        claimed = hold.claimed
+        with bound(
+            execution=claimed.id, revision=claimed.revision, organization=claimed.organization
+        ):
+            return await self._run(hold)
+
+    async def _run(self, hold: Hold) -> Ended:
         if hold.cancelled.is_set() and not hold.claimed.adopted:
             return outcome.ended(hold, _now(), Status.CANCELLED, "cancelled")
         work = asyncio.create_task(self._adopt(hold) if hold.claimed.adopted else self._start(hold))
@@ -75,7 +92,18 @@ class N8nRunner:
         except NotStarted as error:
             hold.started = False
             return self._not_started(hold, error)
+        if finished.answer is not None and self._keep is not None:
+            await self._keep_answer(hold, finished.answer)
         return outcome.finished(hold, _now(), finished.run)
+
+    async def _keep_answer(self, hold: Hold, answer: Answer) -> None:
+        assert self._keep is not None
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        reply = Reply(status=answer.status, headers=headers, content=answer.content)
+        try:
+            await self._keep(hold.claimed.id, reply)
+        except ReconcilerError as error:  # the run has ended all the same
+            _LOG.warning("answer_lost", reason=str(error))
 
     def _job(self, claimed: Claimed) -> Job:
         return Job(

@@ -73,7 +73,8 @@ def test_what_a_workflow_or_a_proxy_may_have_said_is_looked_up(
         judge(given, NOW)
     otherwise = caught.value.otherwise
     assert (otherwise.retryable, otherwise.unreachable) == (retryable, unreachable)
-    assert caught.value.answer == Reply(status, {}, given.content)
+    said = None if b"Error in workflow" in given.content else Reply(status, {}, given.content)
+    assert caught.value.answer == said
 
 
 def test_a_wish_to_wait_is_kept() -> None:
