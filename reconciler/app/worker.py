@@ -23,7 +23,6 @@ from reconciler.store.database import Database
 from reconciler.store.executions import Executions
 from reconciler.store.notify import Listener
 from reconciler.store.replies import Replies
-from reconciler.store.replies import Replies
 from reconciler.vault.secret import Secret
 from reconciler.vault.secrets import entry_secret
 

@@ -20,10 +20,9 @@ from reconciler.n8n.follow import Finished, Follower, Job
 from reconciler.runtime import outcome
 from reconciler.runtime.hold import Hold
 from reconciler.runtime.n8n_breaker import N8nBreaker
-from reconciler.store.replies import Replies, Reply
 from reconciler.store.replies import Reply
 from reconciler.trigger import branch
-from reconciler.trigger.execution import Cause, Claimed, Ended, Status
+from reconciler.trigger.execution import Claimed, Ended, Status
 from reconciler.vault.secret import Secret
 
 Keep = Callable[[str, Reply], Awaitable[object]]
