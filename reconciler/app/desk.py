@@ -66,9 +66,9 @@ class Desk:
             return found[0]
         names = ", ".join(one.name or one.id for one in await self.directory.organizations())
         if name is None:
-            message = "which organization?" if found else "there is no organization yet"
+            message = "there are several organizations" if found else "there is no organization yet"
             hint = f"name one with --organization: {names}" if found else "run `reconciler apply`"
-            raise UsageError(message.rstrip("?"), hint=hint)
+            raise UsageError(message, hint=hint)
         message = f'there is no organization "{name}"'
         raise UsageError(message, hint=f"there are: {names}" if names else None)
 

@@ -150,9 +150,9 @@ def show(lines: Iterator[tuple[str, str]]) -> None:
     """Print names and values below each other."""
     for name, text in lines:
         first, *rest = text.split("\n") or [""]
-        result(f"{name:<12}{first}".rstrip())
+        result(f"{name:<13}{first}".rstrip())
         for line in rest:
-            result(f"{'':<12}{line}")
+            result(f"{'':<13}{line}")
 
 
 def value(data: object) -> str:

@@ -21,14 +21,12 @@ from reconciler.cli.execution_view import (
     label,
     list_table,
     remark,
-    snake,
     took,
 )
 from reconciler.cli.filters import filters_from
 from reconciler.cli.output import document, escape, is_terminal, painter, result, say, wants_color
 from reconciler.errors import DatabaseUnreachable
 from reconciler.settings import Settings
-from reconciler.store.execution_documents import summary_document
 from reconciler.store.executions import Filters, Summary
 from reconciler.trigger.execution import TERMINAL, Status
 
@@ -148,6 +146,7 @@ class _Table:
         console = Console(file=sys.stdout, no_color=not wants_color(sys.stdout), highlight=False)
         self._text: Callable[[str], Any] = Text.from_ansi
         self._live = Live(console=console, auto_refresh=False, transient=False)
+        self._shown = ""
         self._live.start()
 
     def tell(self, new: Sequence[tuple[Step, object]], story: Story) -> None:
@@ -155,7 +154,9 @@ class _Table:
         latest = sorted(story.latest.values(), key=lambda one: (one.created_at, one.id))
         rows = latest[-_SHOWN:][::-1]
         text = list_table(rows) if rows else "no executions yet; Ctrl-C ends this"
-        self._live.update(self._text(text), refresh=True)
+        if text != self._shown:
+            self._shown = text
+            self._live.update(self._text(text), refresh=True)
 
     def end(self) -> None:
         self._live.stop()
@@ -182,12 +183,25 @@ def _short(output: object) -> str:
 
 
 def _step_document(step: Step, output: object) -> dict[str, Any]:
+    one = step.execution
     told: dict[str, Any] = {
         "at": step.at.isoformat(),
+        "execution_id": one.id,
         "status": step.status.value,
         "attempt": step.attempt,
-        "execution": snake(summary_document(step.execution, data=True)),
+        "organization": one.organization,
+        "automation": one.automation,
+        "cause": one.cause.value,
+        "trigger": one.trigger_name,
     }
+    if step.status is not Status.QUEUED:
+        told["n8n_execution_id"] = one.n8n_execution_id
+    if step.status in TERMINAL:
+        told |= {
+            "milliseconds": one.milliseconds,
+            "error_message": one.error_message,
+            "error_node": one.error_node,
+        }
     return told if output is None else {**told, "output": output}
 
 

@@ -76,8 +76,8 @@ def _error(one: Summary) -> Iterator[str]:
 
 def _no_more(one: Summary) -> str:
     if one.attempt >= one.max_attempts:
-        tries = "its only attempt was" if one.max_attempts == 1 else f"all {one.max_attempts} were"
-        return f"{tries} used"
+        several = f"all {one.max_attempts} attempts were used"
+        return several if one.max_attempts > 1 else "it has one attempt (execution.retries is 0)"
     return "trying again can't help with such an error"
 
 
@@ -88,8 +88,19 @@ def _waits(one: Summary, around: Circumstances) -> Iterator[str]:
         yield f"{what} is to begin in {wait}, at {_time(one.run_at)}"
         yield from _error(one)
         return
-    yield from _firing(around)
-    runtime = around.runtime
+    reasons = [*_firing(around), *_crowd(around.runtime)]
+    yield from reasons
+    if not reasons:
+        ahead = around.runtime.ahead if around.runtime else 0
+        if ahead:
+            yield f"{ahead} more of its automation wait before it"
+        yield (
+            "no worker has taken it: is there a daemon with the role worker, and does n8n answer? "
+            "`/readyz` of the daemon tells"
+        )
+
+
+def _crowd(runtime: Runtime | None) -> Iterator[str]:
     if runtime is None:
         return
     if not runtime.active:
@@ -97,13 +108,8 @@ def _waits(one: Summary, around: Circumstances) -> Iterator[str]:
     if runtime.breaker != "CLOSED":
         yield _paused(runtime)
     if runtime.running >= runtime.concurrency:
-        yield f"as many runs of its automation go on as may: {runtime.running}"
-    if runtime.ahead:
-        yield f"{runtime.ahead} more of its automation wait before it"
-    yield (
-        "it waits for a worker: is there a daemon with the role worker, and does n8n answer? "
-        "`/readyz` of the daemon tells"
-    )
+        more = f", and {runtime.ahead} more wait before it" if runtime.ahead else ""
+        yield f"as many runs of its automation go on as may: {runtime.running}{more}"
 
 
 def _firing(around: Circumstances) -> Iterator[str]:
@@ -190,12 +196,12 @@ def _state(known: Known) -> Iterator[str]:
 
 
 def _condition(condition: Object) -> str:
-    since = f" since {str(condition.get('since', ''))[:19]}"
+    since = f" since {_kept(condition.get('since'))}"
     message = str(condition.get("message") or "")
     reason = str(condition.get("reason") or "")
     if condition.get("status") == "True":
         return f"it is in sync{since}"
-    again = f"; tried again at {str(condition['retry_at'])[:19]}" if "retry_at" in condition else ""
+    again = f"; tried again at {_kept(condition['retry_at'])}" if "retry_at" in condition else ""
     return f"it is out of sync{since}: {message or reason}{again}"
 
 
@@ -230,3 +236,11 @@ def _seconds(value: float) -> str:
 
 def _time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _kept(text: object) -> str:
+    """Write a time that is kept as text."""
+    try:
+        return _time(datetime.fromisoformat(str(text)))
+    except ValueError:  # somebody wrote it by hand
+        return str(text)

@@ -41,11 +41,12 @@ WHERE %(email)s::text IS NULL OR EXISTS (
 RETURNING expires_at
 """
 _LIST = b"""
-SELECT t.id, t.organization_id, o.name, t.name, t.role, t.scopes, u.email, t.created_by,
+SELECT t.id, t.organization_id, coalesce(r.name, o.name), t.name, t.role, t.scopes, u.email, t.created_by,
        t.created_at, t.expires_at, t.last_used_at, t.revoked_at,
        t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
 FROM reconciler.api_tokens t
 JOIN public.organization o ON o.id = t.organization_id
+LEFT JOIN reconciler.resources r ON r.row_id = o.id AND r.kind = 'Organization'
 LEFT JOIN public.users u ON u.id = t.user_id
 WHERE %(organization)s::text IS NULL OR t.organization_id = %(organization)s
 ORDER BY t.created_at DESC, t.id
