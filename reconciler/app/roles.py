@@ -33,6 +33,7 @@ from reconciler.store.schedules import Schedules
 from reconciler.trigger.execution import Cause
 from reconciler.web.api import api_router
 from reconciler.web.health import Check
+from reconciler.web.push import push_router
 
 _DAY = 86_400.0  # seconds
 _BATCH = 500  # rows that one commit of retention removes
@@ -158,3 +159,7 @@ async def _add_api(parts: Parts, base: Base) -> None:
         base.stack.push_async_callback(app.rejections.flush)
     parts.direct.update(direct)
     parts.routers.append(api_router(database, executions, new_id=new_id, poke=base.notifier.poke))
+    secret = base.settings.push_secret
+    if secret is not None:
+        signed = secret.get_secret_value()
+        parts.routers.append(push_router(database, secret=signed, branch=base.settings.git_branch))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import os
 import signal
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.acceptance.conftest import Stage
-from tests.acceptance.follower import Follower, following, said_by, until
-from tests.acceptance.repository import Repository
+from tests.acceptance.follower import following, said_by, until
+from tests.acceptance.repository import Repository, says_workflow
 from tests.doubles.fake_n8n import FakeN8n
 from tests.doubles.repositories import Team, git
 
@@ -208,16 +213,10 @@ def test_a_half_written_file_never_counts(on_fake: Stage) -> None:
             for at in range(0, len(text), 40):
                 file.write(text[at : at + 40])
                 file.flush()
-                until_later(0.15)
+                time.sleep(0.15)
         repository.automation("greeter", says="two")
         says(on_fake, "greeter", "two")
         assert [] == follower.said("does not apply")
-
-
-def until_later(seconds: float) -> None:
-    import time
-
-    time.sleep(seconds)
 
 
 def test_two_daemons_take_turns_and_one_goes_on_when_the_other_is_killed(
@@ -283,7 +282,7 @@ def test_one_resource_that_fails_waits_longer_and_longer_and_the_others_go_on(
         until(lambda: failure(on_fake, "bad"), "the failure is kept")
         first = failure(on_fake, "bad")
         until(lambda: len(follower.said("turn")) >= 2)
-        until_later(4)
+        time.sleep(4)
         assert failure(on_fake, "bad") in {1, 2}, first
         assert "bad" in on_fake.shell.ok("status", **env).out
         repository.automation("bad", says="good now")
@@ -303,8 +302,6 @@ def failure(stage: Stage, name: str) -> int | None:
 
 def unpublishable() -> object:
     """A workflow that n8n saves and refuses to publish."""
-    from tests.acceptance.repository import says_workflow
-
     document = says_workflow("never")
     document["nodes"][1]["parameters"] = {"mode": "raw", "jsonOutput": ""}
     document["nodes"].append(
@@ -320,6 +317,26 @@ def unpublishable() -> object:
     return document
 
 
-def logged(follower: Follower) -> str:
-    """All that it said, for messages of failed tests."""
-    return follower.running.err_so_far()
+def test_a_signed_push_is_applied_long_before_the_next_poll(on_fake: Stage, tmp_path: Path) -> None:
+    team, repository, env = from_git(on_fake, tmp_path)
+    slow = {"RECONCILER_POLL_INTERVAL": "600", "RECONCILER_DRIFT_INTERVAL": "600"}
+    secret = "a made-up push secret"
+    roles = {"RECONCILER_ROLES": "reconciler,api", "RECONCILER_PUSH_SECRET": secret}
+    with following(on_fake, **env, **slow, **roles) as follower:
+        says(on_fake, "greeter", "one")
+        until(lambda: applied(on_fake), "it is applied")
+        [listening] = follower.said("listening")
+        repository.automation("greeter", says="two")
+        team.push()
+        body = json.dumps({"ref": "refs/heads/main"}).encode()
+        mark = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+        with httpx.Client(base_url=listening["url"], trust_env=False) as client:
+            forged = client.post("/api/push", content=body, headers={"X-Hub-Signature-256": "no"})
+            other = client.post("/api/push", content=b"{}", headers={"X-Gitlab-Token": secret})
+            header = {"X-Hub-Signature-256": f"sha256={mark}"}
+            pushed = client.post("/api/push", content=body, headers=header)
+
+        assert [forged.status_code, other.status_code, pushed.status_code] == [401, 202, 202]
+        assert [other.json()["looking"], pushed.json()["looking"]] == [False, True]
+        says(on_fake, "greeter", "two")
