@@ -1,6 +1,6 @@
 """The HTTP server as a service of the daemon: listens, serves, and ends politely.
 
-uvicorn's protocol on our own event loop (docs/decisions/0014-http-server.md), without its
+uvicorn's protocol on our own event loop (docs/decisions/0017-http-server.md), without its
 server class, which would take over signals. Not here: what is served (`reconciler.web.app`).
 """
 

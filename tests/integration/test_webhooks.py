@@ -6,14 +6,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import httpx
 import pytest
 
 from reconciler.store.database import Database
 from reconciler.store.deliveries import Rejection
-from reconciler.store.replies import Replies, Reply
 from tests.hooks_rig import SECRET, Hooks, hook, seal, serving
 from tests.integration.tenants import Tenants, tenants_of
 
@@ -386,84 +383,3 @@ async def test_an_automation_that_is_switched_off_is_gone_at_once(
     world.sql("UPDATE automations SET \"isActive\" = false WHERE id = 'acme-intake'")
     assert (await hooks.signed()).status_code == 404
     assert rows(world) == 1
-
-
-async def finish(world: Tenants, id_: str, status: str, **columns: Any) -> None:
-    """End an execution by hand, as a worker would."""
-    sets = "".join(f', "{name}" = %s' for name in columns)
-    world.sql(
-        f"UPDATE workflow_executions SET status = %s{sets} WHERE id = %s",
-        status, *columns.values(), id_,
-    )  # fmt: skip
-
-
-async def waiting(hooks: Hooks, world: Tenants, **more: Any) -> tuple[asyncio.Task[Any], str]:
-    """Make a call that waits, and find its execution."""
-    task = asyncio.create_task(hooks.signed(params={"wait": "10s", "a": "1"}, **more))
-    while not (found := world.sql("SELECT id FROM workflow_executions")):  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    return task, found[0][0]
-
-
-async def test_who_waits_gets_the_output(hooks: Hooks, world: Tenants) -> None:
-    task, id_ = await waiting(hooks, world)
-    await finish(world, id_, "SUCCESS", outputData=json.dumps([{"total": 3}]))
-    answer: httpx.Response = await task
-    assert answer.status_code == 200
-    assert answer.json() == {"executionId": id_, "status": "SUCCESS", "output": [{"total": 3}]}
-    assert {"a": "1"} == world.value("SELECT \"triggerData\" -> 'query' FROM workflow_executions")
-
-
-async def test_who_waits_is_told_of_a_failure(hooks: Hooks, world: Tenants) -> None:
-    task, id_ = await waiting(hooks, world)
-    await finish(world, id_, "FAILED", errorMessage=f"no route with {SECRET}")
-    body = (await task).json()
-    assert ("FAILED", True) == (body["status"], "no route" in body["error"])
-    assert SECRET not in body["error"]
-
-
-async def test_who_waits_gets_what_the_workflow_responds(
-    hooks: Hooks, database: Database, world: Tenants
-) -> None:
-    task, id_ = await waiting(hooks, world)
-    headers = {
-        "content-type": "text/csv",
-        "set-cookie": "a=b",
-        "x-shop": "7",
-        "connection": "close",
-    }
-    reply = Reply(status=418, headers=headers, content=b"a;b\n")
-    assert await Replies(database).keep(id_, reply)
-    await finish(world, id_, "SUCCESS")
-    answer: httpx.Response = await task
-    assert (418, b"a;b\n") == (answer.status_code, answer.content)
-    assert ("text/csv", "7", id_) == tuple(
-        answer.headers[name] for name in ("content-type", "x-shop", "x-execution-id")
-    )
-    assert "set-cookie" not in answer.headers
-
-
-async def test_who_waits_too_long_is_told_where_it_is(hooks: Hooks) -> None:
-    answer = await hooks.signed(params={"wait": "200ms"})
-    assert (202, "QUEUED") == (answer.status_code, answer.json()["status"])
-
-
-@pytest.mark.parametrize("wait", ["soon", "", "-1s", "10"])
-async def test_a_wait_that_is_no_duration_is_malformed(hooks: Hooks, wait: str) -> None:
-    answer = await hooks.signed(params={"wait": wait})
-    assert (400, "bad-wait") == (answer.status_code, answer.json()["error"]["code"])
-
-
-async def test_old_deliveries_are_removed_in_batches(
-    hooks: Hooks, database: Database, world: Tenants
-) -> None:
-    from reconciler.app import new_id
-    from reconciler.store.deliveries import Deliveries
-
-    for _ in range(6):
-        await hooks.signed()
-    old = "UPDATE reconciler.webhook_deliveries SET received_at = now() - interval '2 days' "
-    world.sql(old + "WHERE id <= (SELECT min(id) + 4 FROM reconciler.webhook_deliveries)")
-    deliveries = Deliveries(database, new_id=new_id)
-    assert [3, 2, 0] == [await deliveries.prune(86_400, most=3) for _ in range(3)]
-    assert world.value("SELECT count(*) FROM reconciler.webhook_deliveries") == 1
