@@ -94,7 +94,7 @@ def up(specs: Path | None, port: str | None, *, once: bool, no_daemon: bool, fol
 def _placed(settings: Settings, *, follow: bool) -> Settings:
     """Choose the port of the daemon, where webhook callers find it, and what it does by itself."""
     changed: dict[str, Any] = {}
-    if settings.source("port") is Source.DEFAULT:
+    if settings.source("port") is Source.DEFAULT or settings.port == 0:
         changed["port"] = steady_port(settings.state / "port.json", settings.port)
     if settings.source("public_url") is Source.DEFAULT:
         changed["public_url"] = f"http://127.0.0.1:{changed.get('port', settings.port)}"
