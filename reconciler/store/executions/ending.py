@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 
 from reconciler.store.database import Database
+from reconciler.store.executions.claim import HEADS, WAITS
 
 _NOW = "(clock_timestamp() AT TIME ZONE 'UTC')"
 _BATCH = 1000
@@ -52,20 +53,12 @@ WHERE id = ANY(ARRAY(
 """.encode()
 
 _OFF = f"""
-WITH RECURSIVE heads AS (
-    (SELECT "automationId" AS id FROM workflow_executions
-     WHERE status = 'QUEUED' ORDER BY "automationId" LIMIT 1)
-    UNION ALL
-    SELECT (
-        SELECT e."automationId" FROM workflow_executions AS e
-        WHERE e.status = 'QUEUED' AND e."automationId" > h.id ORDER BY e."automationId" LIMIT 1
-    ) FROM heads AS h WHERE h.id IS NOT NULL
-)
+WITH RECURSIVE {HEADS}
 UPDATE workflow_executions SET status = 'CANCELLED', "completedAt" = {_NOW},
     "updatedAt" = {_NOW}, "errorMessage" = 'its automation was switched off'
 WHERE id = ANY(ARRAY(
     SELECT e.id FROM heads AS h JOIN automations AS a ON a.id = h.id AND NOT a."isActive"
-    JOIN workflow_executions AS e ON e."automationId" = a.id AND e.status = 'QUEUED'
+    JOIN workflow_executions AS e ON e."automationId" = a.id AND {WAITS}
     LIMIT {_BATCH} FOR UPDATE OF e SKIP LOCKED
 )) AND status = 'QUEUED' RETURNING id
 """.encode()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from reconciler.store.database import Connection
+from reconciler.store.executions.claim import WAITS
 from reconciler.store.executions.encoding import clean, encode, encode_clean
 from reconciler.trigger.execution import Accepted, NewExecution, Refusal, Status
 
@@ -17,6 +18,7 @@ DEFAULT_RETRIES: Final = 3
 # a row that is due now must not be due in half a millisecond.
 _NOW = "date_trunc('milliseconds', statement_timestamp() AT TIME ZONE 'UTC')"
 
+# The data goes in binary: as text, each of its quotes would be escaped once more.
 _INSERT = f"""
 WITH asked AS MATERIALIZED (
     SELECT * FROM unnest(
@@ -45,7 +47,7 @@ WITH asked AS MATERIALIZED (
     SELECT c.automation, (
         SELECT count(*) FROM (
             SELECT FROM workflow_executions AS e
-            WHERE e."automationId" = c.automation AND e.status = 'QUEUED' LIMIT c.room
+            WHERE e."automationId" = c.automation AND {WAITS} LIMIT c.room
         ) AS waiting
     ) AS waiting
     FROM (SELECT DISTINCT automation, room FROM checked WHERE refusal IS NULL) AS c

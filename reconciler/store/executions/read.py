@@ -7,7 +7,7 @@ new rows do not shift it. Not here: who may see which organization.
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -174,7 +174,17 @@ async def get(database: Database, organization_id: str | None, id_: str) -> Exec
 
 async def page(database: Database, filters: Filters, limit: int, cursor: str | None) -> Page:
     """Read up to *limit* executions, newest first; raises UsageError for a bad *cursor*."""
-    values: dict[str, Any] = {
+    values = _filled(filters)
+    if cursor is not None:
+        values["after"], values["after_id"] = _place(cursor)
+    count = max(1, min(limit, MAX_PAGE))
+    rows = await database.execute(_listing(values, count + 1), values)
+    found = tuple(_summary(row) for row in rows[:count])
+    return Page(executions=found, cursor=_cursor(found[-1]) if len(rows) > count else None)
+
+
+def _filled(filters: Filters) -> dict[str, Any]:
+    return {
         "organization_id": filters.organization_id,
         "automation_id": filters.automation_id,
         "trigger_id": filters.trigger_id,
@@ -183,21 +193,18 @@ async def page(database: Database, filters: Filters, limit: int, cursor: str | N
         "since": filters.since,
         "until": filters.until,
     }
-    if cursor is not None:
-        values["after"], values["after_id"] = _place(cursor)
+
+
+def _listing(values: Mapping[str, Any], count: int) -> bytes:
+    """Write the statement; the page is found first, by an index, and only its rows are joined."""
     asked = [text for name, text in _CONDITIONS.items() if values.get(name) is not None]
     where = f"WHERE {' AND '.join(asked)}" if asked else ""
-    count = max(1, min(limit, MAX_PAGE))
-    # The page is found first, by an index; only its rows are joined.
-    statement = f"""
+    return f"""
         SELECT {_SUMMARY} FROM (
             SELECT e.* FROM workflow_executions AS e {where}
-            ORDER BY e."createdAt" DESC, e.id DESC LIMIT {count + 1}
+            ORDER BY e."createdAt" DESC, e.id DESC LIMIT {count}
         ) AS e {_NAMES} ORDER BY e."createdAt" DESC, e.id DESC
-    """
-    rows = await database.execute(statement.encode(), values)
-    found = tuple(_summary(row) for row in rows[:count])
-    return Page(executions=found, cursor=_cursor(found[-1]) if len(rows) > count else None)
+    """.encode()
 
 
 def _words(values: Collection[Status] | Collection[Cause] | None) -> list[str] | None:

@@ -141,14 +141,18 @@ workflow_executions = Table(
         unique=True,
     ),
     Index(
-        "workflow_executions_ready_idx",
+        "workflow_executions_waiting_idx",
         "automationId",
         "priority",
         "runAt",
         "id",
-        postgresql_where=text("status = 'QUEUED'"),
+        postgresql_where=text("(status = 'QUEUED') IS TRUE"),
     ),
-    Index("workflow_executions_next_idx", "runAt", postgresql_where=text("status = 'QUEUED'")),
+    Index(
+        "workflow_executions_due_idx",
+        "runAt",
+        postgresql_where=text("status = 'QUEUED' AND attempt >= 0"),
+    ),
     Index(
         "workflow_executions_lease_idx",
         "leaseExpiresAt",
