@@ -107,6 +107,7 @@ class Sight:
         self._wait = pace.shortest * 2
         self._asked = 0.0  # when the newest were listed, and how long that took
         self._cost = 0.0
+        self._call = 0.0  # how long n8n takes to answer a call of an entry, lately
         self._next_slow = 0.0
 
     @property
@@ -153,7 +154,7 @@ class Sight:
         settled = [watch.settled for watch in new if watch.settled is not None]
         first, last = (max(at, self._asked) for at in (min(settled), max(settled)))
         if len(settled) < len(new):
-            return first + max(self._pace.shortest, _SPACING * self._cost)
+            return first + max(self._pace.shortest, _SPACING * self._cost, 1.5 * self._call)
         return min(last + self._wait, first + self._pace.longest)
 
     async def turn(self) -> None:
@@ -176,7 +177,11 @@ class Sight:
             self._next_slow = asyncio.get_running_loop().time() + self._patience()
 
     def _adapt(self, found: int, new: list[Watch]) -> None:
-        settled = sum(1 for watch in new if watch.settled is not None)
+        calls = [watch.settled - watch.born for watch in new if watch.settled is not None]
+        settled = len(calls)
+        if calls:
+            mean = min(4 * self._pace.longest, sum(calls) / settled)
+            self._call = (self._call + mean) / 2 if self._call else mean
         if found == 0:
             self._wait = min(self._pace.longest, self._wait * 1.6)
         elif found >= settled:
@@ -247,11 +252,9 @@ class Sight:
             if watch.execution_id is not None and watch.execution_id not in alive
         ]
         by_id = {watch.execution_id: watch for watch in self.watches}
-        for id_, run in (await self._runs.look(ids)).items():
-            self._see(by_id[id_], run)
-            ids.remove(id_)
+        found = await self._runs.look(ids)
         for id_ in ids:
-            by_id[id_].end(gone(id_, by_id[id_].workflow_id))
+            self._see(by_id[id_], found.get(id_) or gone(id_, by_id[id_].workflow_id))
 
     def _note(self, run: Run, *, readable: bool = True) -> int:
         """Take what a row says to the watch it belongs to; 1 if that has ended now."""
