@@ -15,8 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cuid2 import Cuid
-
+from reconciler.app.ids import new_id as new_id
 from reconciler.app.secrets import STANDINS as STANDINS
 from reconciler.app.secrets import environment, secret_sources
 from reconciler.clock import SystemClock
@@ -61,12 +60,6 @@ from reconciler.vault.secrets import SecretSources
 from reconciler.workflow.catalog import shipped_catalog
 
 TRAITS: Mapping[str, Traits] = {name: kind.traits for name, kind in KINDS.items()}
-_CUID = Cuid(length=24)
-
-
-def new_id() -> str:
-    """Make an id for a row: random, unguessable, safe to publish to one caller."""
-    return _CUID.generate()
 
 
 def load_specs(root: Path) -> Loaded:

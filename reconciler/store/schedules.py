@@ -20,9 +20,11 @@ from reconciler.store.predicates import TAKEN_IN, UNSCHEDULED
 from reconciler.store.scheduled import NOW, Row
 from reconciler.trigger.next_fire import next_fire, schedule_problem
 
+# Ordered by id, so that the planner, which takes half of the rows for unscheduled, uses the index of
+# those that are.
 _WORK = f"""
 SELECT
-    EXISTS (SELECT FROM workflow_triggers WHERE {UNSCHEDULED}),
+    (SELECT id FROM workflow_triggers WHERE {UNSCHEDULED} ORDER BY id LIMIT 1) IS NOT NULL,
     EXISTS (
         SELECT FROM reconciler.automation_runtime AS r
         JOIN automations AS a ON a.id = r.automation_id AND a."isActive" WHERE r.paused),
@@ -55,7 +57,7 @@ RETURNING w.id
 _NEW = f"""
 SELECT id, "isActive", "cronSchedule", COALESCE(timezone, 'UTC'), {NOW}
 FROM workflow_triggers WHERE {UNSCHEDULED}
-LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
+ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 """.encode()
 
 _TAKE_IN = f"""

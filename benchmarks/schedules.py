@@ -1,0 +1,174 @@
+"""The lag of 1,000 schedules that are due at once, out of 100,000: `python -m benchmarks.schedules`.
+
+One scheduler on a PostgreSQL that keeps what it commits, with schedules as a spec makes them by
+default (zone, overlap `skip`): each due one is locked, its next fire computed, earlier runs looked
+up, its execution inserted. Not here: running what was started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psycopg
+
+from benchmarks.figures import Figure, Watch, table
+from reconciler.app import new_id
+from reconciler.embedded.postgres import EmbeddedPostgres
+from reconciler.embedded.stack import with_database
+from reconciler.runtime.scheduler import Scheduler
+from reconciler.store import migrate
+from reconciler.store.admin import create_database
+from reconciler.store.database import Database
+from reconciler.store.notify import Notifier
+from reconciler.store.schedules import Schedules
+
+SCHEDULES = 100_000
+AUTOMATIONS = 1_000
+DUE = 1_000
+TURNS = 5
+TICK = 0.060  # seconds; what a tick with 1,000 due took in the prototype
+EMPTY = 0.001
+LAG = 0.5
+NOW = "date_trunc('milliseconds', clock_timestamp() AT TIME ZONE 'UTC')"
+
+_MAKE = f"""
+INSERT INTO organization (id, name, "updatedAt") VALUES ('acme', 'Acme', now());
+INSERT INTO users (id, email, "updatedAt") VALUES ('u', 'ops@acme.example', now());
+INSERT INTO automations (id, name, "triggerType", "triggerConfig", "orgId", "createdById", "updatedAt")
+SELECT 'a' || n, 'a' || n, 'SCHEDULE', '{{}}', 'acme', 'u', now() FROM generate_series(0, {AUTOMATIONS - 1}) n;
+INSERT INTO reconciler.automation_runtime (automation_id) SELECT id FROM automations;
+INSERT INTO workflow_triggers (id, "automationId", "orgId", name, "triggerType", "triggerEvent",
+    "cronSchedule", timezone, misfire, overlap, "updatedAt")
+SELECT 't' || n, 'a' || n %% {AUTOMATIONS}, 'acme', 't' || n, 'SCHEDULE', 'schedule',
+    CASE WHEN n %% 3 = 0 THEN (n %% 60) || ' * * * *'
+         ELSE (n %% 60) || ' ' || (n / 60 %% 24) || ' * * *' END,
+    (ARRAY['UTC', 'Europe/Berlin', 'America/New_York'])[n %% 3 + 1], 'fire_once', 'skip', now()
+FROM generate_series(1, {SCHEDULES}) n;
+""".replace("%%", "%")
+
+
+def set_due(url: str, turn: int, at: str) -> None:
+    """Turn the next fire of 1,000 schedules, others in each turn, to *at*; of all others, away."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(b"TRUNCATE workflow_executions CASCADE")
+        connection.execute(
+            f"""UPDATE workflow_triggers SET "nextFireAt" = {NOW} + interval '1 day'
+            WHERE "nextFireAt" < {NOW} + interval '1 hour'""".encode()
+        )
+        connection.execute(
+            f"""UPDATE workflow_triggers SET "nextFireAt" = {NOW} + %s::interval
+            WHERE substr(id, 2)::int %% {SCHEDULES // DUE} = %s""".encode(),
+            (at, turn),
+        )
+        connection.execute("VACUUM ANALYZE workflow_triggers")
+
+
+async def ticks(url: str) -> tuple[list[float], list[float], list[float]]:
+    """Measure ticks with 1,000 due: seconds, seconds of CPU here; and looks that find nothing."""
+    spent, cpu, empty = [], [], []
+    async with Database(url) as database:
+        notifier = Notifier(database)
+        schedules = Schedules(database, new_id=new_id)
+        scheduler = Scheduler(schedules, notifier)
+        for turn in range(TURNS):
+            await asyncio.to_thread(set_due, url, turn, "-1 second")
+            watch = Watch()
+            await scheduler.tick()
+            found = watch.spent()
+            spent.append(found.wall)
+            cpu.append(found.cpu)
+            for _ in range(20):
+                start = time.perf_counter()
+                await schedules.work()
+                empty.append(time.perf_counter() - start)
+        await notifier.close()
+    return spent, cpu, empty
+
+
+async def lag(url: str, turn: int) -> list[float]:
+    """Let a running scheduler meet 1,000 that are due at one instant; seconds from it to each row."""
+    await asyncio.to_thread(set_due, url, turn, "4 seconds")
+    stopping = asyncio.Event()
+    async with Database(url) as database:
+        notifier = Notifier(database)
+        running = asyncio.create_task(
+            Scheduler(Schedules(database, new_id=new_id), notifier).run(stopping)
+        )
+        await asyncio.sleep(7)
+        stopping.set()
+        await running
+        await notifier.close()
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            'SELECT extract(epoch FROM "createdAt" - "scheduledFor")::float8 '
+            "FROM workflow_executions WHERE status = 'QUEUED'"
+        ).fetchall()
+    return sorted(row[0] for row in rows)
+
+
+def run(url: str) -> list[Figure]:
+    """Measure on the empty database at *url*; raises AssertionError when not each one fired once."""
+    asyncio.run(migrate.upgrade(url))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_MAKE.encode())
+        connection.execute("VACUUM ANALYZE")
+    watch = Watch()
+    asyncio.run(_take_in(url))
+    taken = watch.spent()
+    spent, cpu, empty = asyncio.run(ticks(url))
+    late = asyncio.run(lag(url, TURNS))
+    assert len(late) == DUE, len(late)
+    what = f"{DUE:,} due of {SCHEDULES:,}"
+    return [
+        Figure(
+            part="schedules", what=f"one tick, {what}", ours=statistics.median(spent), at_most=TICK,
+            note=f"median of {TURNS}: {', '.join(f'{one * 1000:.0f}' for one in spent)} ms; "
+            f"CPU here {statistics.median(cpu) * 1000:.0f} ms",
+        ),
+        Figure(
+            part="schedules", what="a look that finds nothing to do", ours=statistics.median(empty),
+            at_most=EMPTY,
+        ),
+        Figure(
+            part="schedules", what=f"lag of the last, {what} at one instant", ours=late[-1],
+            at_most=LAG, note=f"median {late[len(late) // 2] * 1000:.0f} ms",
+        ),
+        Figure(
+            part="schedules", what=f"taking {SCHEDULES:,} new schedules in", ours=taken.wall,
+        ),
+    ]  # fmt: skip
+
+
+async def _take_in(url: str) -> None:
+    async with Database(url) as database:
+        schedules = Schedules(database, new_id=new_id)
+        for _ in itertools.count():
+            if (await schedules.take_in(1000)).count == 0:
+                return
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Start a PostgreSQL of our own and make an empty database."""
+    with TemporaryDirectory(prefix="reconciler-bench-") as folder:
+        with EmbeddedPostgres(Path(folder)) as postgres:
+            create_database(postgres.url(), "bench")
+            yield with_database(postgres.url(), "bench")
+
+
+def main() -> None:
+    """Print the figures."""
+    with server() as url:
+        sys.stdout.write(table(run(url)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
