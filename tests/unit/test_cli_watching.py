@@ -1,0 +1,69 @@
+"""What `executions watch` tells: each step once, also those that came and went between two looks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from reconciler.cli.watching import Story, steps
+from reconciler.store.executions import Summary
+from reconciler.trigger.execution import Status
+from tests.unit.test_engine_why import NOW, execution
+
+
+def seen(status: Status, **changes: Any) -> Summary:
+    values: dict[str, Any] = {"created_at": NOW, "run_at": NOW, "started_at": None, "attempt": 0}
+    return replace(execution(status).summary, **{**values, **changes})
+
+
+def later(seconds: float) -> Any:
+    return NOW + timedelta(seconds=seconds)
+
+
+QUEUED = seen(Status.QUEUED)
+RUNNING = seen(Status.RUNNING, started_at=later(1), attempt=1)
+ENDED = seen(Status.SUCCESS, started_at=later(1), attempt=1, completed_at=later(2))
+
+
+def told(story: Story, *found: Summary) -> list[tuple[str, str, int]]:
+    return [(s.execution.id, s.status.value, s.attempt) for s in story.news(found)]
+
+
+def test_each_step_is_told_once() -> None:
+    story = Story()
+    assert [("e1", "QUEUED", 0)] == told(story, QUEUED)
+    assert [] == told(story, QUEUED)
+    assert [("e1", "RUNNING", 1)] == told(story, RUNNING)
+    assert [("e1", "SUCCESS", 1)] == told(story, ENDED)
+    assert [] == told(story, ENDED)
+    assert [] == story.open()
+
+
+def test_what_came_and_went_between_two_looks_is_told_in_order_with_its_times() -> None:
+    assert [("e1", "QUEUED", 0), ("e1", "RUNNING", 1), ("e1", "SUCCESS", 1)] == told(Story(), ENDED)
+    assert [later(0), later(1), later(2)] == [step.at for step in steps(ENDED)]
+
+
+def test_a_retry_is_a_step_of_its_own() -> None:
+    story = Story()
+    waits = seen(Status.QUEUED, started_at=later(1), attempt=1, run_at=later(4))
+    told(story, RUNNING)
+    assert [("e1", "QUEUED", 1)] == told(story, waits)
+    assert [("e1", "RUNNING", 2)] == told(story, replace(RUNNING, attempt=2, started_at=later(4)))
+
+
+def test_a_run_that_was_cancelled_before_it_began_never_ran() -> None:
+    cancelled = seen(Status.CANCELLED, completed_at=later(1))
+    assert [("e1", "QUEUED", 0), ("e1", "CANCELLED", 0)] == told(Story(), cancelled)
+
+
+def test_several_executions_are_told_in_the_order_of_time() -> None:
+    other = replace(
+        ENDED, id="e2", created_at=later(0.5), started_at=later(0.7), completed_at=later(9)
+    )
+    order = [id_ for id_, _, _ in told(Story(), other, ENDED)]
+    assert ["e1", "e2", "e2", "e1", "e1", "e2"] == order
+    story = Story()
+    told(story, other, QUEUED)
+    assert ["e1"] == story.open()
