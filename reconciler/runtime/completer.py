@@ -34,16 +34,19 @@ class Written:
 
 
 class Completer:
-    """Collects ends for *gather* seconds and hands them to *complete* together."""
+    """Collects ends for as long as *gather* says and hands them to *complete* together."""
 
     def __init__(
         self,
         complete: Callable[[Sequence[Ended]], Awaitable[set[tuple[str, int]]]],
         tell: Callable[[Sequence[Written]], None],
         *,
-        gather: float = 0.005,
+        gather: Callable[[], float],
     ) -> None:
-        """Hand batches to *complete* (it answers what it really wrote), then results to *tell*."""
+        """Hand batches to *complete* (it answers what it really wrote), then results to *tell*.
+
+        *gather* gives seconds.
+        """
         self._complete = complete
         self._tell = tell
         self._gather = gather
@@ -58,6 +61,11 @@ class Completer:
         self._none.clear()
         self._some.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many ends are not written yet."""
+        return len(self._waiting)
+
     async def drained(self) -> None:
         """Wait until everything is written."""
         await self._none.wait()
@@ -67,7 +75,7 @@ class Completer:
         while True:
             await self._some.wait()
             if len(self._waiting) < _MOST:
-                await asyncio.sleep(self._gather)
+                await asyncio.sleep(self._gather())
             batch = self._waiting[:_MOST]
             self._tell(await self._write(batch))
             del self._waiting[: len(batch)]

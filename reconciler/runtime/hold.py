@@ -7,9 +7,9 @@ Not here: how leases are kept (`reconciler.runtime.lease`), nor running in n8n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from reconciler.trigger.execution import Claimed, Ended
 
@@ -36,6 +36,11 @@ class Hold:
         """When the attempt began, here or at the worker that is gone."""
         return self.since - self.claimed.elapsed_seconds
 
+    @property
+    def over(self) -> bool:
+        """Whether the run has ended, so that only its end is to be written."""
+        return self.task is not None and self.task.done()
+
     async def confirm(self, margin: float = 1.0) -> None:
         """Wait until the row is surely ours for *margin* seconds more; cancelled when it is not.
 
@@ -61,6 +66,6 @@ class Hold:
 class Runner(Protocol):
     """Runs executions; the worker has one for all."""
 
-    async def run(self, hold: Hold) -> Ended:
+    def run(self, hold: Hold) -> Coroutine[Any, Any, Ended]:
         """Run it to its end; being cancelled means: leave it as it is, it belongs to others now."""
         raise NotImplementedError

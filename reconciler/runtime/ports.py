@@ -113,6 +113,7 @@ class Pace:
     heartbeat: float = 10.0
     rescue: float = 5.0
     poll: float = 1.0
-    gather: float = 0.003  # how long ends wait for others to be written with
+    gather: float = 0.002  # for each run in flight: how long others are waited for, to be claimed
+    # or written with in one statement
     grace: float = 30.0  # how long runs may go on after being told to stop
     causes: frozenset[Cause] | None = None  # None: all

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from reconciler import metrics
 from reconciler.errors import DatabaseLost
-from reconciler.log import bound, get_logger
+from reconciler.log import get_logger
 from reconciler.runtime.completer import Completer, Written
 from reconciler.runtime.hold import Hold, Runner
 from reconciler.runtime.lease import LeaseKeeper
@@ -30,6 +30,7 @@ __all__ = ["Pace", "Worker"]
 _LOG = get_logger("worker")
 _SPREAD: Final = 0.003  # seconds; workers that hear the same call don't come all at once
 _SOON: Final = 0.01
+_LONGEST_GATHER: Final = 0.02
 _LAST_WORDS: Final = 5.0  # seconds that PostgreSQL has to take what is left at the end
 
 
@@ -67,11 +68,12 @@ class Worker:
         pace = self._pace
         self._holds: dict[str, Hold] = {}
         self._wake = asyncio.Event()
+        self._backlog = False  # whether the last claim got all that it asked for
         self._vain = 0  # claims in a row that found nothing although there was something
         self._noted: list[tuple[str, int, str]] = []
         self._some_noted = asyncio.Event()
         self._completer = Completer(
-            partial(self._executions.complete, self._id), self._told, gather=pace.gather
+            partial(self._executions.complete, self._id), self._told, gather=self._patience
         )
         self._keeper = LeaseKeeper(
             leases=self._executions,
@@ -129,6 +131,8 @@ class Worker:
             if self._gate is not None and not self._gate.closed:
                 await self._wait(self._gate.wait_closed(), stopping)
                 continue
+            if 0 < 2 * self._free() < self._pace.concurrency:
+                await asyncio.sleep(self._patience())  # more places get free: one claim for all
             asked = min(self._free(), self._pace.batch)
             try:
                 got = await self._claim(asked) if asked > 0 else 0
@@ -136,6 +140,7 @@ class Worker:
             except PASSING as error:
                 _LOG.warning("claim_waits", reason=str(error))
                 got, pause = 0, self._pace.poll
+            self._backlog = 0 < asked == got
             if got == 0 or got < asked or self._free() <= 0:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
@@ -149,9 +154,20 @@ class Worker:
             for task in tasks:
                 task.cancel()
 
+    def _running(self) -> int:
+        """Count the places that are taken: a run has left its own when only its end is unwritten."""
+        holds = self._holds.values()
+        return sum(not hold.claimed.adopted and not hold.over for hold in holds)
+
     def _free(self) -> int:
-        own = sum(not hold.claimed.adopted for hold in self._holds.values())
-        return self._pace.concurrency - own
+        if self._completer.waiting >= 2 * self._pace.concurrency:
+            return 0  # PostgreSQL is away or slow: nothing piles up
+        return self._pace.concurrency - self._running()
+
+    def _patience(self) -> float:
+        """Tell how long to wait for others to be done with together: not at all when idle."""
+        crowd = self._pace.concurrency if self._backlog else self._running()
+        return min(self._pace.gather * crowd, _LONGEST_GATHER)
 
     async def _claim(self, count: int) -> int:
         async with self._keeper.claiming:
@@ -166,6 +182,8 @@ class Worker:
                 raise
             for row in rows:
                 self._start(row, sent)
+        if rows:
+            metrics.RUNNING.set(len(self._holds))
         return len(rows)
 
     async def _idle_for(self) -> float:
@@ -190,18 +208,11 @@ class Worker:
         if claimed.cancel_requested:
             hold.cancelled.set()
         self._holds[claimed.id] = hold
-        metrics.RUNNING.set(len(self._holds))
-        hold.task = asyncio.create_task(self._run(hold))
+        hold.task = asyncio.create_task(self._runner.run(hold))
         hold.task.add_done_callback(partial(self._over, hold))
 
-    async def _run(self, hold: Hold) -> Ended:
-        claimed = hold.claimed
-        with bound(
-            execution=claimed.id, revision=claimed.revision, organization=claimed.organization
-        ):
-            return await self._runner.run(hold)
-
     def _over(self, hold: Hold, task: asyncio.Task[Ended]) -> None:
+        self._wake.set()
         if task.cancelled() or self._holds.get(hold.claimed.id) is not hold:
             return  # lost, or about to be handed back
         error = task.exception()
@@ -223,7 +234,6 @@ class Worker:
     def _forget(self, hold: Hold) -> None:
         if self._holds.get(hold.claimed.id) is hold:
             del self._holds[hold.claimed.id]
-            metrics.RUNNING.set(len(self._holds))
 
     # Writing.
 
@@ -253,6 +263,7 @@ class Worker:
             if hold is not None and hold.claimed.attempt == ended.attempt:
                 _count(hold, one, now)
                 self._forget(hold)
+        metrics.RUNNING.set(len(self._holds))
         self._wake.set()
 
     # Stopping.
