@@ -7,19 +7,21 @@ turns are taken (`reconciler.runtime.reconcile`), nor what holds back what (`rec
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler.app import TRAITS, Planned, Session, actor, new_id, taken_by_others
+from reconciler.app.secrets import STANDINS, environment
 from reconciler.diagnostics import SpecError
 from reconciler.engine.backoff import Failure, failed, waits
 from reconciler.engine.compile import Compiled
 from reconciler.engine.conditions import Findings, by_address, failures
 from reconciler.engine.observe import Reading, bind
 from reconciler.engine.outcome import Report, State
-from reconciler.engine.safe import Safe
+from reconciler.engine.safe import Safe, environment_names
 from reconciler.errors import RevisionGone, UnreachableError
 from reconciler.kinds.registry import KINDS
 from reconciler.plan.change import Action, Change, Only, Plan
@@ -35,6 +37,7 @@ from reconciler.store.holds import Holds
 from reconciler.store.lock import HeldLock
 from reconciler.store.operations import Operations
 from reconciler.store.sources import Sources, SourceState
+from reconciler.vault.standins import make_standins
 
 KIND = "reconcile"  # of operations that turns carry out
 LEASE = 30.0  # seconds; a daemon that hangs so long lets another one turn
@@ -85,15 +88,22 @@ class DaemonTurns(Turns):
             if ago is not None and ago < self._settings.drift_interval * _FRESH:
                 return Turned(outcome="skipped")
         async with self._session.lock(KIND).acquire(lease=LEASE) as held:
-            base = self._session
-            safe = Safe(keyring=base.safe.keyring, data_keys=base.safe.data_keys)
-            session = replace(base, safe=safe)  # secrets are read anew: they may have rotated
+            session = self._renewed(order.sighting)
             turn = _Turn(session=session, held=held, known=await self._begin(order, session))
             ended = await turn.take(await self._distrust(turn.known))
             await self._end(turn)
         if turn.stopped is not None:
             raise turn.stopped
         return ended
+
+    def _renewed(self, sighting: Sighting | None) -> Session:
+        """Give a session that reads secrets anew: they may have rotated, or be new in the specs."""
+        base, settings = self._session, self._settings
+        if settings.stand_ins and sighting is not None:
+            names = environment_names(sighting.loaded.resources)
+            make_standins(settings.state / STANDINS, [n for n in names if not os.environ.get(n)])
+        safe = Safe(keyring=base.safe.keyring, data_keys=base.safe.data_keys)
+        return replace(base, safe=safe, environ=environment(settings))
 
     async def _begin(self, order: Order, session: Session) -> Known:
         holds = await Holds(session.database, new_id=new_id).open()
@@ -220,10 +230,10 @@ class _Turn:
         if not plan.undeclared and not any(change.removes for change in plan.changes):
             self.rewritten_from = None  # nothing is left that could be removed by mistake
         report = await self._carry_out(replace(planned, plan=plan))
-        self.complete = report is None or not (self.interrupted or report.stopped)
+        ended = report is None or not (self.interrupted or report.stopped)
+        self.complete = ended and self.findings.retry_at is None and self.known.restraint.any_may
         blocked = [c for c in plan.shown if c.blocked is not None]
         on_apply = [c for c in blocked if intends(c) and self._held(c)]
-        self.complete &= self.known.restraint.apply and not self.counts.get(State.FAILED)
         drifted = {drift.address for drift in plan.drift}
         return frozenset(
             c.address for c in on_apply if c.address in drifted & planned.world.recorded.keys()

@@ -102,6 +102,7 @@ class Reconciler:
         self._refused: dict[str, _Refusal] = {}  # by name: what turns did not accept
         self._asked: datetime | None = None
         self._failures = 0
+        self._stirred = False  # something changed that nobody has looked at yet
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until *stopping* is set; a turn that runs then gets some seconds to end."""
@@ -121,6 +122,7 @@ class Reconciler:
     async def _look(self) -> None:
         """See what is newest; what can't be seen or is not valid leaves the last good one."""
         sighting: Sighting | None = None
+        self._stirred = False
         try:
             sighting = await self._specs.look()
         except (GitUnreachable, RevisionGone) as error:
@@ -230,17 +232,23 @@ class Reconciler:
         deadline = loop.time() + max(0.0, min(seconds, self._pace.poll))
         ending = asyncio.create_task(stopping.wait())
         try:
-            while (left := deadline - loop.time()) > 0:
-                step = min(_STEP, left)
-                before = loop.time()
-                stirring = asyncio.create_task(self._specs.changed(step))
-                await asyncio.wait({stirring, ending}, return_when=asyncio.FIRST_COMPLETED)
-                stirring.cancel()
-                await asyncio.wait([stirring])
-                if ending.done() or loop.time() - before < step * 0.99 or await self._pushed():
-                    return
+            while not self._stirred and not ending.done() and (left := deadline - loop.time()) > 0:
+                await self._stir(min(_STEP, left), ending)
+                self._stirred |= await self._pushed()
         finally:
             ending.cancel()
+
+    async def _stir(self, seconds: float, ending: asyncio.Task[bool]) -> None:
+        """Wait for a change; one that is reported is not forgotten, whoever else is waited for."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        stirring = asyncio.create_task(self._specs.changed(seconds))
+        try:
+            await asyncio.wait({stirring, ending}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            early = loop.time() - began < seconds * 0.99
+            self._stirred |= stirring.done() and not stirring.cancelled() and early
+            stirring.cancel()
 
     async def _pushed(self) -> bool:
         try:

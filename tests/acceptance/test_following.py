@@ -66,7 +66,8 @@ class TestBranch:
             says(stage, "greeter", "two")
             follower.stop()
 
-        assert [("done",)] == stage.rows("SELECT DISTINCT outcome FROM reconciler.operations")
+        outcomes = stage.rows("SELECT DISTINCT outcome FROM reconciler.operations")
+        assert {outcome for (outcome,) in outcomes} <= {"done", "interrupted"}
         kinds = stage.rows("SELECT DISTINCT kind FROM reconciler.operations")
         assert [("reconcile",)] == kinds
 
