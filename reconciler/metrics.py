@@ -46,10 +46,6 @@ BUILD: Final = _gauge("build_info", "Always 1; the labels say what runs", "versi
 BUILD.labels(__version__, platform.python_version()).set(1)
 
 # Executions: from being asked for to their end.
-ACCEPTED: Final = _counter("executions_accepted", "Executions that became a row", "cause")
-REFUSED: Final = _counter(
-    "executions_refused", "Runs that were asked for and did not become a row", "cause", "reason"
-)
 ENDED: Final = _counter("executions_ended", "Executions that ended for good here", "status")
 RETRIED: Final = _counter("executions_retried", "Attempts that failed and are tried again")
 RESCUED: Final = _counter(
@@ -83,7 +79,7 @@ WEBHOOKS: Final = _counter(
 )
 WEBHOOK: Final = _histogram("webhook_seconds", "From the last byte of a call to its answer", _SHORT)
 EVENTS: Final = _counter("events", "Events, by what became of them", "outcome")
-DISPATCHED: Final = _counter("events_dispatched", "Executions that events started")
+API_RUNS: Final = _counter("api_runs", "Runs that programs asked for through the API")
 
 # n8n.
 N8N_REACHABLE: Final = _gauge("n8n_reachable", "1: n8n answers; 0: claiming has stopped")

@@ -16,7 +16,6 @@ from reconciler.errors import ConflictError, DeadlineExceeded, ReconcilerError, 
 from reconciler.log import get_logger
 from reconciler.store.scheduled import Fired
 from reconciler.store.schedules import Schedules
-from reconciler.trigger.execution import Cause
 
 _log = get_logger("scheduler")
 
@@ -114,7 +113,6 @@ class Scheduler:
     def _note(self, fired: Fired) -> None:
         for outcome, count in fired.outcomes.items():
             metrics.FIRED.labels(outcome).inc(count)
-        metrics.ACCEPTED.labels(Cause.SCHEDULE.value).inc(len(fired.late))
         for seconds in fired.late:
             metrics.SCHEDULE_LAG.observe(seconds)
         for trigger, problem in fired.broken:

@@ -68,7 +68,6 @@ class EventRoutes:
             raise Refused(422, "invalid", str(error)) from None
         metrics.EVENTS.labels("accepted" if sent.fresh else "known").inc()
         if sent.fresh:
-            metrics.DISPATCHED.inc(len(sent.executions))
             self._poke()
         document: dict[str, Any] = {
             "eventId": sent.id,

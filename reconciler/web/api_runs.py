@@ -74,7 +74,7 @@ class RunRoutes:
         )
         accepted = await self._accept(new)
         if accepted.fresh:
-            metrics.ACCEPTED.labels(way.cause.value).inc()
+            metrics.API_RUNS.inc()
             self._poke()
         if call.wait:
             return _Later(self._waiting, accepted, call.wait)
