@@ -102,21 +102,25 @@ class Reconciler:
         self._refused: dict[str, _Refusal] = {}  # by name: what turns did not accept
         self._asked: datetime | None = None
         self._failures = 0
+        self._waiting = False  # for another writer
         self._stirred = False  # something changed that nobody has looked at yet
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until *stopping* is set; a turn that runs then gets some seconds to end."""
         done: str | None = None  # the revision of the last turn
-        due = 0.0
+        due, retry = 0.0, False
         loop = asyncio.get_running_loop()
         while await _before(stopping, self._look()):
             wanted = None if self._good is None else self._good.name
             news = wanted != done or due == 0.0
             if news or loop.time() >= due:
-                ended = await self._one(Order(sighting=self._good, urgent=news), stopping)
+                order = Order(sighting=self._good, urgent=news or retry)
+                ended = await self._one(order, stopping)
                 if ended is not None and ended.outcome != "interrupted":
                     done = wanted
-                due = loop.time() + self._delay(ended, news=news)
+                usual, soon = self._delays(ended, news=news)
+                retry = soon is not None
+                due = loop.time() + (usual if soon is None else soon)
             await self._wait(due - loop.time(), stopping)
 
     async def _look(self) -> None:
@@ -179,14 +183,16 @@ class Reconciler:
                 await self._refuse(order, error)
                 return None
             except LockHeld as error:
-                _log.info("waits for another writer", holder=str(error))
+                if not self._waiting:
+                    _log.info("waits for another writer", holder=str(error))
+                self._waiting = True
                 return None
             except ReconcilerError as error:
                 self._failures += 1
                 metrics.TURNS.labels(_kind(order), "failed").inc()
                 _log.error("turn failed", error=str(error), hint=error.hint)
                 return None
-        self._failures = 0
+        self._failures, self._waiting = 0, False
         if ended.outcome not in {"skipped", "interrupted"} and order.sighting is not None:
             self._proven = order.sighting
             self._refused.pop(order.sighting.name, None)
@@ -259,19 +265,19 @@ class Reconciler:
         self._asked = asked
         return news
 
-    def _delay(self, ended: Turned | None, *, news: bool) -> float:
-        """Seconds until the next turn without news."""
-        if ended is not None and ended.outcome == "interrupted":
-            return 0.0
+    def _delays(self, ended: Turned | None, *, news: bool) -> tuple[float, float | None]:
+        """Seconds until the next turn without news, and until a failed change is due before it."""
+        usual = self._pace.drift * random.uniform(1.0, 1.5)
         if ended is None:
             if self._failures:
-                return min(_LONGEST, _FIRST * 2.0 ** min(self._failures - 1, 8))
-            return _CONTENDED if news else self._pace.drift
-        usual = self._pace.drift * random.uniform(1.0, 1.5)
+                return min(_LONGEST, _FIRST * 2.0 ** min(self._failures - 1, 8)), None
+            return (_CONTENDED if news else usual), None
+        if ended.outcome == "interrupted":
+            return 0.0, None
         if ended.retry_at is None:
-            return usual
-        retry = (ended.retry_at - self._clock.now()).total_seconds()
-        return max(0.1, min(usual, retry))
+            return usual, None
+        retry = max(0.1, (ended.retry_at - self._clock.now()).total_seconds())
+        return usual, retry if retry < usual else None
 
 
 async def _before(stopping: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
