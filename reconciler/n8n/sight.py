@@ -140,10 +140,10 @@ class Sight:
         now = asyncio.get_running_loop().time()
         new = [watch for watch in self.watches if self._is_new(watch, now)]
         soon = self._due_for_new(new) if any(watch.settled for watch in new) else math.inf
-        if any(now - watch.born >= self._pace.young for watch in self.watches):
+        if any(now - watch.born >= self._young() for watch in self.watches):
             soon = min(soon, self._next_slow)
         oldest = min((watch.born for watch in self.watches), default=now)
-        return max(0.0, min(soon, max(self._next_slow, oldest + self._pace.young)) - now)
+        return max(0.0, min(soon, max(self._next_slow, oldest + self._young())) - now)
 
     def _due_for_new(self, new: list[Watch]) -> float:
         """Give the time when one question serves all that were started together.
@@ -161,7 +161,7 @@ class Sight:
         """Ask n8n and note what it says."""
         begun = asyncio.get_running_loop().time()
         slow = begun >= self._next_slow and any(
-            begun - watch.born >= self._pace.young for watch in self.watches
+            begun - watch.born >= self._young() for watch in self.watches
         )
         if slow:
             await self._look_among_running()
@@ -189,7 +189,11 @@ class Sight:
 
     def _is_new(self, watch: Watch, now: float) -> bool:
         """Whether it is looked for among the newest: it may have ended before we knew its id."""
-        return watch.execution_id is None or now - watch.born < self._pace.young
+        return watch.execution_id is None or now - watch.born < self._young()
+
+    def _young(self) -> float:
+        """How old a run may be to be looked for among the newest: an n8n under load takes longer."""
+        return max(self._pace.young, 4 * self._call)
 
     def _patience(self) -> float:
         now = asyncio.get_running_loop().time()
