@@ -77,12 +77,16 @@ LEFT JOIN reconciler.resources AS s ON s.row_id = a.id
 ON CONFLICT ("automationId", "idempotencyKey") DO NOTHING
 """.encode()
 
-_ADVANCE = b"""
+# One update of each row: a second one in the same transaction would check its foreign keys again.
+_ADVANCE = f"""
 UPDATE workflow_triggers AS t
-SET "nextFireAt" = v.next AT TIME ZONE 'UTC', "scheduleError" = v.problem
-FROM unnest(%(ids)s::text[], %(next)s::timestamptz[], %(problems)s::text[]) AS v(id, next, problem)
+SET "nextFireAt" = v.next AT TIME ZONE 'UTC', "scheduleError" = v.problem,
+    "triggerCount" = t."triggerCount" + v.fires,
+    "lastTriggeredAt" = CASE WHEN v.fires > 0 THEN {NOW} ELSE t."lastTriggeredAt" END
+FROM unnest(%(ids)s::text[], %(next)s::timestamptz[], %(problems)s::text[], %(fires)s::integer[])
+    AS v(id, next, problem, fires)
 WHERE t.id = v.id
-"""
+""".encode()
 
 _SKIPPED = "skipped: the run before it had not ended"
 _WAITING = "skipped: another run waited for the one before it already"
@@ -271,14 +275,14 @@ async def record(connection: Connection, skips: Sequence[Skip], new_id: Callable
     await connection.execute(_RECORD, values)
 
 
-async def advance(
-    connection: Connection, following: Mapping[str, datetime], broken: Mapping[str, str]
-) -> None:
-    """Write the next fire of each schedule, or why there is none."""
-    ids = [*following, *broken]
+async def advance(connection: Connection, plan: Plan, accepted: Sequence[Accepted]) -> None:
+    """Write of each schedule its next fire (or why there is none), and count what it started."""
+    ids = [*plan.following, *plan.broken]
+    fires = Counter(row.id for row, answer in zip(plan.rows, accepted, strict=True) if answer.fresh)
     values = {
         "ids": ids,
-        "next": [following.get(id_) for id_ in ids],
-        "problems": [broken.get(id_) for id_ in ids],
+        "next": [plan.following.get(id_) for id_ in ids],
+        "problems": [plan.broken.get(id_) for id_ in ids],
+        "fires": [fires[id_] for id_ in ids],
     }
     await connection.execute(_ADVANCE, values, prepare=True)

@@ -18,6 +18,7 @@ from reconciler.store.database import Connection, Database
 from reconciler.store.executions.insert import insert
 from reconciler.store.predicates import TAKEN_IN, UNSCHEDULED
 from reconciler.store.scheduled import NOW, Row
+from reconciler.trigger.execution import Accepted, NewExecution
 from reconciler.trigger.next_fire import next_fire, schedule_problem
 
 # Ordered by id, so that the planner, which takes half of the rows for unscheduled, uses the index of
@@ -169,10 +170,13 @@ class Schedules:
         live = await scheduled.live(connection, rows)
         plan = scheduled.Plan.of(rows, live)
         await scheduled.cancel_earlier(connection, plan.cancel)
-        accepted = await insert(connection, plan.new, self._new_id) if plan.new else []
+        accepted = await self._insert(connection, plan.new)
         await scheduled.record(connection, plan.skips(accepted), self._new_id)
-        await scheduled.advance(connection, plan.following, plan.broken)
+        await scheduled.advance(connection, plan, accepted)
         return plan.fired(accepted)
+
+    async def _insert(self, connection: Connection, new: Sequence[NewExecution]) -> list[Accepted]:
+        return await insert(connection, new, self._new_id, count=False) if new else []
 
 
 def _first(

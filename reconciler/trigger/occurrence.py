@@ -122,27 +122,27 @@ def start_at(trigger: str, schedule: Schedule, nominal: datetime) -> datetime:
 
 def key(trigger: str, nominal: datetime) -> str:
     """Write the idempotency key of one occurrence: two daemons write the same."""
-    return f"cron:{trigger}:{nominal.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"cron:{trigger}:{nominal.astimezone(UTC).isoformat()[:19]}Z"
 
 
 def item(nominal: datetime, zone: str) -> Payload:
     """Make the item that n8n's own Schedule Trigger would have made at *nominal*."""
     local = nominal.astimezone(ZoneInfo(zone))
-    hour = local.hour % 12 or 12
-    clock = f"{hour}:{local:%M:%S} {'am' if local.hour < 12 else 'pm'}"
+    stamp = local.isoformat(timespec="milliseconds")  # 2026-01-02T09:05:00.000+01:00
+    offset, minutes = stamp[-6:], stamp[14:19]
+    clock = f"{local.hour % 12 or 12}:{minutes} {'am' if local.hour < 12 else 'pm'}"
     month = _MONTHS[local.month - 1]
-    offset = local.isoformat()[-6:]
     return {
-        "timestamp": f"{local:%Y-%m-%dT%H:%M:%S}.{local.microsecond // 1000:03}{offset}",
-        "Readable date": f"{month} {_ordinal(local.day)} {local.year:04}, {clock}",
+        "timestamp": stamp,
+        "Readable date": f"{month} {_ordinal(local.day)} {stamp[:4]}, {clock}",
         "Readable time": clock,
         "Day of week": _DAYS[local.weekday()],
-        "Year": f"{local.year:04}",
+        "Year": stamp[:4],
         "Month": month,
-        "Day of month": f"{local.day:02}",
-        "Hour": f"{local.hour:02}",
-        "Minute": f"{local.minute:02}",
-        "Second": f"{local.second:02}",
+        "Day of month": stamp[8:10],
+        "Hour": stamp[11:13],
+        "Minute": stamp[14:16],
+        "Second": stamp[17:19],
         "Timezone": f"{zone} (UTC{offset})",
     }
 

@@ -80,7 +80,7 @@ WITH asked AS MATERIALIZED (
     SET "triggerCount" = t."triggerCount" + f.fires, "lastTriggeredAt" = {_NOW}
     FROM (
         SELECT "triggerId" AS id, count(*) AS fires FROM fresh
-        WHERE "triggerId" IS NOT NULL AND "retryOf" IS NULL GROUP BY 1 ORDER BY 1
+        WHERE %(count)s AND "triggerId" IS NOT NULL AND "retryOf" IS NULL GROUP BY 1 ORDER BY 1
     ) AS f
     WHERE t.id = f.id
 )
@@ -108,9 +108,16 @@ SELECT pg_advisory_xact_lock(1919247215, hashtext(b.id)) FROM (
 
 
 async def insert(
-    connection: Connection, new: Sequence[NewExecution], new_id: Callable[[], str]
+    connection: Connection,
+    new: Sequence[NewExecution],
+    new_id: Callable[[], str],
+    *,
+    count: bool = True,
 ) -> list[Accepted]:
-    """Insert *new* within a transaction; the answers are in their order."""
+    """Insert *new* within a transaction; the answers are in their order.
+
+    *count* False: the caller counts the triggers, with something else that it writes there.
+    """
     texts = [encode(one.trigger_data) for one in new]
     ids = [new_id() for _ in new]
     asked = [
@@ -122,7 +129,8 @@ async def insert(
         await connection.execute(
             _BOUNDED, {"automations": sorted({one.automation_id for one in new})}, prepare=True
         )
-        cursor = await connection.execute(_INSERT, _values(asked), prepare=True)
+        values = {**_values(asked), "count": count}
+        cursor = await connection.execute(_INSERT, values, prepare=True)
         found = {row[0]: _accepted(*row) async for row in cursor}
         await _look_up_known(connection, rows, found)
     unstorable = Accepted(refusal=Refusal.UNSTORABLE)
