@@ -18,7 +18,7 @@ from reconciler.resource.payload import Object, Value
 from reconciler.store import event_statements as sql
 from reconciler.store.database import Connection, Database
 from reconciler.trigger.events import EVENT_TYPES, Heard, heard
-from reconciler.trigger.execution import Accepted, Cause, NewExecution, Refusal
+from reconciler.trigger.execution import Accepted, Cause, NewExecution, Refusal, Status
 from reconciler.trigger.jsonbody import BadJson, read_json
 from reconciler.trigger.match import FilterFailed, filter_of
 
@@ -90,7 +90,7 @@ class _Open:
     heard: Heard | None = None
     errors: list[str] = field(default_factory=list)
     full: list[str] = field(default_factory=list)
-    executions: int = 0
+    started: list[Started] = field(default_factory=list)
 
     def open(self) -> None:
         """Read the type and the data; what is wrong becomes an error."""
@@ -145,12 +145,24 @@ class _Match:
 
     event: _Open
     trigger_id: str
+    trigger: str | None
     automation_id: str
     automation: str
 
     def execution(self) -> NewExecution:
         """Ask for its run."""
         return self.event.execution(self.trigger_id, self.automation_id)
+
+    def started(self, id_: str, status: Status) -> Started:
+        """Tell of its run."""
+        return Started(
+            execution_id=id_,
+            automation_id=self.automation_id,
+            automation=self.automation,
+            trigger_id=self.trigger_id,
+            trigger=self.trigger,
+            status=status.value,
+        )
 
 
 class Events:
@@ -185,28 +197,24 @@ class Events:
             "data": text,
             "sent_by": new.sent_by,
         }
-        error: str | None = None
-        waiting = False
         try:
             async with self._database.transaction() as connection:
                 cursor = await connection.execute(sql.ADD, values)
                 made = await cursor.fetchone()
                 if made is None:
-                    waiting, error = await _require_same(connection, new, values)
-                else:
-                    event = _Open(new.organization_id, new.id, new.type, made[0], text)
-                    await self._deliver(connection, [event])
-                    waiting, error = bool(event.full), event.error
-                started = await _started(connection, new.organization_id, new.id)
+                    return await _known(connection, new, values)
+                event = _Open(new.organization_id, new.id, new.type, made[0], text)
+                await self._deliver(connection, [event])
         except _OtherEvent as other:
             raise ConflictError(str(other), hint="send it with an id of its own") from None
         except ConflictError as conflict:
             raise _Met(conflict) from None
+        started = sorted(event.started, key=lambda one: (one.automation, one.trigger or ""))
         return Sent(
             id=new.id,
-            fresh=made is not None,
-            waiting=waiting,
-            error=error,
+            fresh=True,
+            waiting=bool(event.full),
+            error=event.error,
             executions=tuple(started),
         )
 
@@ -263,8 +271,8 @@ class Events:
             for match, answer in zip(
                 chunk, await self._executions.insert(new, connection), strict=True
             ):
-                if answer.id is not None:
-                    match.event.executions += 1
+                if answer.id is not None and answer.status is not None:
+                    match.event.started.append(match.started(answer.id, answer.status))
                 elif answer.refusal is Refusal.FULL:
                     match.event.full.append(match.automation)
                 elif answer.refusal is Refusal.UNSTORABLE:
@@ -272,7 +280,7 @@ class Events:
         values = {
             "organizations": [event.organization_id for event in events],
             "ids": [event.id for event in events],
-            "executions": [event.executions for event in events],
+            "executions": [len(event.started) for event in events],
             "errors": [event.error for event in events],
             "finished": [not event.full for event in events],
         }
@@ -291,10 +299,8 @@ class _OtherEvent(Exception):
     """The id is that of another event."""
 
 
-async def _require_same(
-    connection: Connection, new: NewEvent, values: Mapping[str, Any]
-) -> tuple[bool, str | None]:
-    """Tell whether the known event still waits, and its error; raises _OtherEvent."""
+async def _known(connection: Connection, new: NewEvent, values: Mapping[str, Any]) -> Sent:
+    """Tell what became of an event that was sent before; raises _OtherEvent."""
     cursor = await connection.execute(sql.KNOWN, values)
     row = await cursor.fetchone()
     if row is None:
@@ -304,7 +310,8 @@ async def _require_same(
     if not same_data or (type_ != new.type and _heard_or_none(type_) != heard(new.type)):
         message = f"{new.id} is the id of another event"
         raise _OtherEvent(message)
-    return waiting, error
+    started = await _started(connection, new.organization_id, new.id)
+    return Sent(id=new.id, fresh=False, waiting=waiting, error=error, executions=tuple(started))
 
 
 def _heard_or_none(type_: str) -> Heard | None:
@@ -340,7 +347,7 @@ async def _matches(connection: Connection, events: Sequence[_Open]) -> list[_Mat
         event = events[place]
         try:
             if filter_of(filters)(event.data):
-                found.append(_Match(event, trigger_id, automation_id, automation))
+                found.append(_Match(event, trigger_id, trigger, automation_id, automation))
         except FilterFailed as error:
             event.errors.append(f"{automation}, trigger {trigger or trigger_id}: {error}")
     return found
