@@ -19,6 +19,7 @@ from reconciler.runtime.n8n_breaker import N8nBreaker
 from reconciler.runtime.ports import Pace
 from reconciler.runtime.run import N8nRunner
 from reconciler.runtime.worker import Worker
+from reconciler.store.replies import Replies, Reply
 from reconciler.vault.secret import Secret
 from reconciler.workflow.entry import ENTRY_HEADER, ENTRY_NAME
 from tests.doubles.fake_n8n import FakeN8n
@@ -70,7 +71,8 @@ class Works:
             follower = Follower(runs, IMPATIENT)
             stack.push_async_callback(follower.aclose)
             breaker = N8nBreaker(runs.reachable, lambda: follower.unreachable, every=0.5)
-            runner = N8nRunner(follower, breaker, lambda _: Secret(SECRET))
+            keep = Replies(self.desk.database).keep
+            runner = N8nRunner(follower, breaker, lambda _: Secret(SECRET), keep=keep)
             worker = Worker(name, self.desk.executions, runner, pace=pace, gate=breaker)
             stopping = asyncio.Event()
             task = asyncio.create_task(worker.run(stopping))
@@ -149,6 +151,28 @@ async def test_a_run_that_succeeds(works: Works) -> None:
     assert row["n8nExecutionId"] == execution.id
     assert row["n8nVersionId"] == execution.version_id
     assert [f"{id_}:1"] == works.posted()
+
+
+async def test_what_a_workflow_answers_is_kept_for_its_caller(works: Works) -> None:
+    await works.automation()
+    workflow = works.flows["a1"]
+
+    def answers(body: dict[str, Any]) -> None:
+        body["nodes"][0]["parameters"]["responseMode"] = "responseNode"
+
+    works.fake.edit(workflow, answers)
+    works.fake.workflows.publish(workflow, {})
+    works.fake.settle()
+    works.fake.script(workflow, Outcome(respond=(201, {"X-Order": "7"}, b"made")))
+    first, second = await works.desk.ask(2)
+
+    async with works.working():
+        await works.desk.until(first, "SUCCESS")
+        await works.desk.until(second, "SUCCESS")
+
+    replies = Replies(works.desk.database)
+    kept = [await replies.get(id_) for id_ in (first, second)]
+    assert Reply(status=201, headers={"x-order": "7"}, content=b"made") in kept
 
 
 async def test_a_run_that_fails_is_tried_again(works: Works) -> None:
