@@ -5,9 +5,10 @@ Not here: whether a caller may call (`reconciler.web`), the statement (`reconcil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from reconciler.store.acceptance import ACCEPT, EQUIP, KNOWN
 from reconciler.store.database import Database
@@ -15,6 +16,7 @@ from reconciler.store.executions.encoding import clean, encode
 from reconciler.trigger.execution import Accepted, NewExecution, Refusal, Status
 from reconciler.trigger.rate import Window, wait_for_place
 
+Rule: TypeAlias = tuple[str, int, float]  # automation, limit, period in seconds
 _EQUIPPED: Final = 100_000  # automations that are remembered to have a window
 # Who set a bound wants it exact: one at a time counts and inserts. As all inserts do.
 _BOUNDED = b"""
@@ -89,13 +91,14 @@ class Deliveries:
         self._database = database
         self._new_id = new_id
         self._equipped: set[str] = set()
+        self._full: dict[Rule, float] = {}  # until when, by the loop's clock, no place gets free
 
     async def accept(self, calls: Sequence[Delivery]) -> list[Delivered]:
         """Take calls in, in one commit; the answers are in their order.
 
         Raises DatabaseUnreachable: nothing was taken in; DatabaseLost: perhaps it was.
         """
-        batch = _Batch(calls, self._new_id)
+        batch = _Batch(calls, self._new_id, self._still_full())
         for _ in range(2):  # a second time only if an automation was deleted and made again
             missing = batch.automations() - self._equipped
             if missing:
@@ -105,10 +108,21 @@ class Deliveries:
             if not bare:
                 break
             self._equipped -= bare
+        now = asyncio.get_running_loop().time()
+        self._full |= {rule: now + wait for rule, wait in batch.full.items()}
         doubtful = batch.doubtful()
         if doubtful:
             batch.read_known(await self._database.execute(KNOWN, batch.asked(doubtful)))
         return batch.answers()
+
+    def _still_full(self) -> dict[Rule, float]:
+        """Name the windows in which no place gets free yet, and in how many seconds one does.
+
+        In a flood its calls then only read whether their ids are known, and lock nothing.
+        """
+        now = asyncio.get_running_loop().time()
+        self._full = {rule: until for rule, until in self._full.items() if until > now}
+        return {rule: until - now for rule, until in self._full.items()}
 
     async def _execute(self, batch: _Batch) -> list[tuple[Any, ...]]:
         values = batch.values()
@@ -154,8 +168,14 @@ class Deliveries:
 class _Batch:
     """Calls, each of which gets one answer; of calls with the same id only the first is asked for."""
 
-    def __init__(self, calls: Sequence[Delivery], new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        calls: Sequence[Delivery],
+        new_id: Callable[[], str],
+        full: Mapping[Rule, float],
+    ) -> None:
         self._calls = calls
+        self.full: dict[Rule, float] = {}  # what turned out to be full, for how many seconds
         self._answers: dict[int, Delivered] = {}
         self._firsts: dict[tuple[str, str], int] = {}
         self._rows: dict[int, tuple[str, str]] = {}  # place -> id, data as JSON
@@ -172,12 +192,19 @@ class _Batch:
                 self._answers[place] = Delivered(accepted=refused)
             else:
                 self._rows[place] = (new_id(), text)
+                if (wait := full.get(_rule(call))) is not None:
+                    self._refuse(place, wait)
+
+    def _refuse(self, place: int, wait: float) -> None:
+        self._refused.add(place)
+        self._answers[place] = Delivered(retry_after=wait)
 
     def automations(self) -> set[str]:
-        return {self._calls[place].new.automation_id for place in self._rows}
+        places = (place for place in self._rows if place not in self._answers)
+        return {self._calls[place].new.automation_id for place in places}
 
     def bounded(self) -> bool:
-        return any(self._calls[place].bounded for place in self._rows)
+        return any(self._calls[p].bounded for p in self._rows if p not in self._answers)
 
     def values(self) -> dict[str, Any]:
         """Give the parameters of ACCEPT for the calls that have no answer yet."""
@@ -209,8 +236,9 @@ class _Batch:
             elif why == "bare":
                 bare.add(self._calls[place].new.automation_id)
             elif why == "rate":
-                self._refused.add(place)
-                self._answers[place] = Delivered(retry_after=self._wait(place, window))
+                wait = self._wait(place, window)
+                self.full[_rule(self._calls[place])] = wait
+                self._refuse(place, wait)
             elif why is not None:
                 self._answers[place] = Delivered(accepted=Accepted(refusal=Refusal(why)))
         return bare
@@ -256,6 +284,10 @@ class _Batch:
         if given.accepted is None or given.accepted.id is None:
             return given
         return Delivered(accepted=replace(given.accepted, fresh=False))
+
+
+def _rule(call: Delivery) -> Rule:
+    return call.new.automation_id, call.limit, call.period
 
 
 def _known(id_: str, status: str | None) -> Delivered:

@@ -54,7 +54,6 @@ def ids(answers: list[Delivered]) -> list[str | None]:
 async def test_the_window_is_that_of_the_pure_function(
     database: Database, world: Tenants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deliveries = Deliveries(database, new_id=new_id)
     now, window, dice = 1_700_000_000.0, Window(), random.Random(7)
     for step in range(120):
         now += dice.choice([0.0, 0.3, 1.0, 5.0, 30.0, 61.0, 200.0, -5.0])
@@ -62,7 +61,8 @@ async def test_the_window_is_that_of_the_pure_function(
         wanted, limit = dice.randint(1, 9), 12
         monkeypatch.setattr(module, "ACCEPT", ACCEPT.replace(CLOCK, f"{now}::float8".encode()))
         calls = [call(limit=limit, period=seconds) for _ in range(wanted)]
-        answers = await deliveries.accept(calls)
+        # A new one each time: it remembers for how long a window is full, by a clock of its own.
+        answers = await Deliveries(database, new_id=new_id).accept(calls)
         expected = take(window, wanted, limit=limit, seconds=seconds, now=now)
         assert expected.granted == sum(answer.accepted is not None for answer in answers), step
         waits = {answer.retry_after for answer in answers if answer.accepted is None}
@@ -76,6 +76,24 @@ async def test_the_window_is_that_of_the_pure_function(
         )
         padded = (*counts, *([0] * 61))[:61]
         assert (window.slot, window.slot_seconds, window.counts) == (slot, size, padded), step
+
+
+async def test_a_full_window_is_remembered_and_known_ids_are_still_answered(
+    database: Database, world: Tenants
+) -> None:
+    deliveries = Deliveries(database, new_id=new_id)
+    first = await deliveries.accept([call(f"k{n}", limit=3, period=3600.0) for n in range(5)])
+    assert [True, True, True, False, False] == [bool(id_) for id_ in ids(first)]
+    written = "SELECT xmin::text FROM reconciler.webhook_rates"
+    before = world.value(written)
+    again = await deliveries.accept(
+        [call(key, limit=3, period=3600.0) for key in ("k1", "k9", "k2", None)]
+    )
+    assert [ids(first)[1], None, ids(first)[2], None] == ids(again)
+    assert all(answer.retry_after > 3000 for answer in (again[1], again[3]))
+    assert before == world.value(written)
+    raised = await deliveries.accept([call("k9", limit=4, period=3600.0)])
+    assert raised[0].accepted is not None
 
 
 async def test_the_row_is_the_same_as_any_other_insert_makes(
