@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
+from reconciler.store.database import Database
 from tests.acceptance.conftest import Stage
+from tests.acceptance.fleet import fleet
 from tests.acceptance.follower import following, said_by, until
+from tests.acceptance.plant import Plant, quick
 from tests.acceptance.test_following import applied, from_git, id_of, says
+from tests.acceptance.test_running import Desk
 from tests.doubles.repositories import Team
 
 
@@ -193,3 +198,26 @@ class TestRollback:
         on_fake.shell.ok("unhold", "/", "--anyway", **env)
         on_fake.shell.apply(**env)
         assert said_by(on_fake, "greeter") == "two"
+
+
+@pytest.mark.n8n
+@pytest.mark.parametrize("place", ["/", "{o}", "{o}/Automation/quick"])
+async def test_what_is_held_from_firing_waits_in_the_queue_and_runs_after(
+    on_real: Stage, place: str
+) -> None:
+    plant = Plant(on_real)
+    plant.automation("quick", quick())
+    ids = plant.apply()
+    at = place.replace("{o}", on_real.organization)
+    words = ("--what", "fire", "--until", "1h", "--reason", "INC-9")
+    on_real.shell.ok("hold", at, *words)
+    async with Database(on_real.database_url) as database:
+        desk = Desk(plant, database)
+        with fleet(plant.env()) as workers:
+            workers.start()
+            asked = await desk.ask(ids["quick"], {"n": 0})
+            await asyncio.sleep(3)
+            assert plant.row(asked)["status"] == "QUEUED"
+            on_real.shell.ok("unhold", at, "--anyway")
+            assert (await desk.until(asked))["status"] == "SUCCESS"
+        await desk.notifier.close()
