@@ -6,6 +6,7 @@ Not here: the breaker of one automation, which lives in its row (`reconciler.sto
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -15,6 +16,7 @@ from reconciler.log import get_logger
 _LOG = get_logger("worker")
 _FIRST_WAIT: Final = 0.25
 _LOOK_EVERY: Final = 1.0
+_SETTLING: Final = 60.0
 
 
 class N8nBreaker:
@@ -34,6 +36,7 @@ class N8nBreaker:
         self._closed = asyncio.Event()
         self._opened = asyncio.Event()
         self._trips = 0  # since n8n last started a run
+        self._settled_at = -math.inf
         self._closed.set()
         metrics.N8N_REACHABLE.set(1)
 
@@ -46,6 +49,11 @@ class N8nBreaker:
     def trips(self) -> int:
         """How often it opened since n8n last started a run: many, and it is no outage."""
         return self._trips
+
+    @property
+    def settling(self) -> bool:
+        """Whether n8n came back just now: it answers before it serves all its workflows."""
+        return asyncio.get_running_loop().time() < self._settled_at
 
     def trip(self, why: str) -> None:
         """Stop asking n8n."""
@@ -74,6 +82,7 @@ class N8nBreaker:
             while not await self._probe():
                 wait = min(self._every, 2 * wait)
                 await asyncio.sleep(wait)
+            self._settled_at = asyncio.get_running_loop().time() + _SETTLING
             self._opened.clear()
             self._closed.set()
             metrics.N8N_REACHABLE.set(1)

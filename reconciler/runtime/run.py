@@ -122,6 +122,8 @@ class N8nRunner:
             self._breaker.trip(error.message)
             if self._breaker.trips < _OUTAGE_TRIPS:
                 return outcome.untried(hold, _now(), error.message)
+        elif error.retryable and self._breaker.settling:
+            return outcome.untried(hold, _now(), error.message, wait=_ASK_AGAIN)
         failed = outcome.ended(hold, _now(), Status.FAILED, error.message)
         return outcome.again(hold, failed, error.retry_after) if error.retryable else failed
 
