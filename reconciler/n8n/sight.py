@@ -18,6 +18,7 @@ from reconciler.resource.payload import Object
 _REMEMBERED = 20_000  # ids of executions that are none of ours
 _LARGE_ROW = 64 * 1024  # mean bytes of a row from where rows are read one by one
 _FEW_OURS = 0.25  # share of rows that are ours below which they are read one by one
+_GLANCE = 0.05  # seconds that any call may take
 _SPACING = 3  # the time between two questions, in times of what the last one took
 _MEMORY = 0.8  # of the mean size and share, from one listing to the next
 
@@ -153,7 +154,9 @@ class Sight:
         """
         settled = [watch.settled for watch in new if watch.settled is not None]
         first, last = (max(at, self._asked) for at in (min(settled), max(settled)))
-        if len(settled) < len(new):
+        now = asyncio.get_running_loop().time()
+        # A call that takes much longer than others waits for a Respond to Webhook node.
+        if any(w.settled is None and now - w.born < 3 * self._call + _GLANCE for w in new):
             return first + max(self._pace.shortest, _SPACING * self._cost, 1.5 * self._call)
         return min(last + self._wait, first + self._pace.longest)
 
@@ -177,10 +180,10 @@ class Sight:
             self._next_slow = asyncio.get_running_loop().time() + self._patience()
 
     def _adapt(self, found: int, new: list[Watch]) -> None:
-        calls = [watch.settled - watch.born for watch in new if watch.settled is not None]
-        settled = len(calls)
+        calls = [one.settled - one.born for one in new if one.settled is not None and one.sure]
+        settled = sum(1 for watch in new if watch.settled is not None)
         if calls:
-            mean = min(4 * self._pace.longest, sum(calls) / settled)
+            mean = min(4 * self._pace.longest, sum(calls) / len(calls))
             self._call = (self._call + mean) / 2 if self._call else mean
         if found == 0:
             self._wait = min(self._pace.longest, self._wait * 1.6)
