@@ -40,6 +40,7 @@ class Dispatcher:
         self._outbox = outbox
         self._poke = poke
         self._poll = poll_seconds
+        self._away = False
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until *stopping*; a batch that has begun is finished."""
@@ -53,8 +54,11 @@ class Dispatcher:
         try:
             looked_at = await self._outbox.dispatch(BATCH)
         except UnreachableError as error:
-            _log.warning("the database is away", error=str(error))
+            if not self._away:
+                _log.warning("the database is away", error=str(error))
+            self._away = True
             return 0
+        self._away = False
         if looked_at:
             metrics.EVENTS.labels("dispatched").inc(looked_at)
             self._poke()

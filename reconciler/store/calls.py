@@ -6,13 +6,17 @@ Not here: webhooks, which are taken in many at a time (`reconciler.store.deliver
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
+from reconciler.errors import ConflictError
 from reconciler.store.database import Connection, Database
 from reconciler.store.events import Inserting
 from reconciler.trigger.execution import Accepted, NewExecution, Status
 from reconciler.trigger.rate import Taken, Window, take
 
+_ATTEMPTS: Final = 4
 _EQUIP = b"""
 INSERT INTO reconciler.webhook_rates (automation_id)
 SELECT id FROM automations WHERE id = %(id)s ON CONFLICT DO NOTHING
@@ -49,7 +53,16 @@ class Calls:
         self._executions = executions
 
     async def accept(self, new: NewExecution, limit: int, period: float) -> Called:
-        """Ask for a run, at most *limit* in any *period* (seconds)."""
+        """Ask for a run, at most *limit* in any *period* (seconds).
+
+        Raises ConflictError when others were in the way again and again.
+        """
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(ConflictError):  # nothing was written
+                return await self._accept(new, limit, period)
+        return await self._accept(new, limit, period)
+
+    async def _accept(self, new: NewExecution, limit: int, period: float) -> Called:
         async with self._database.transaction() as connection:
             await connection.execute(_EQUIP, {"id": new.automation_id})
             known, taken = await _look(connection, new, limit, period)

@@ -175,8 +175,8 @@ class Events:
     async def send(self, new: NewEvent) -> Sent:
         """Insert an event and start its executions at once, in one transaction.
 
-        Raises ConflictError when the id is that of another event; a ValueError for a type that is
-        none.
+        Raises EventIdTaken; a ValueError for a type that is none; ConflictError when others were
+        in the way again and again.
         """
         heard(new.type)
         attempt = 1
@@ -205,8 +205,8 @@ class Events:
                     return await _known(connection, new, values)
                 event = _Open(new.organization_id, new.id, new.type, made[0], text)
                 await self._deliver(connection, [event])
-        except _OtherEvent as other:
-            raise ConflictError(str(other), hint="send it with an id of its own") from None
+        except EventIdTaken:
+            raise
         except ConflictError as conflict:
             raise _Met(conflict) from None
         started = sorted(event.started, key=lambda one: (one.automation, one.trigger or ""))
@@ -287,6 +287,10 @@ class Events:
         await connection.execute(sql.SETTLE, values)
 
 
+class EventIdTaken(ConflictError):
+    """The id is that of another event."""
+
+
 class _Met(Exception):
     """Two transactions met; the loser tries again."""
 
@@ -295,12 +299,8 @@ class _Met(Exception):
         self.error = error
 
 
-class _OtherEvent(Exception):
-    """The id is that of another event."""
-
-
 async def _known(connection: Connection, new: NewEvent, values: Mapping[str, Any]) -> Sent:
-    """Tell what became of an event that was sent before; raises _OtherEvent."""
+    """Tell what became of an event that was sent before; raises EventIdTaken."""
     cursor = await connection.execute(sql.KNOWN, values)
     row = await cursor.fetchone()
     if row is None:
@@ -309,7 +309,7 @@ async def _known(connection: Connection, new: NewEvent, values: Mapping[str, Any
     type_, same_data, waiting, error = row
     if not same_data or (type_ != new.type and _heard_or_none(type_) != heard(new.type)):
         message = f"{new.id} is the id of another event"
-        raise _OtherEvent(message)
+        raise EventIdTaken(message, hint="send it with an id of its own")
     started = await _started(connection, new.organization_id, new.id)
     return Sent(id=new.id, fresh=False, waiting=waiting, error=error, executions=tuple(started))
 

@@ -10,10 +10,12 @@ from fastapi.responses import JSONResponse
 
 from reconciler import metrics
 from reconciler.access import Action, Principal
+from reconciler.errors import ConflictError
 from reconciler.store.event_records import EventFilter, EventRecords
-from reconciler.store.events import Events, NewEvent
+from reconciler.store.events import EventIdTaken, Events, NewEvent
 from reconciler.store.execution_documents import event_document, started_document
 from reconciler.web.answers import Refused
+from reconciler.web.api_executions import busy
 from reconciler.web.auth import Needs
 from reconciler.web.bodies import EventBody, EventsQuery, body_of, schema_of
 
@@ -66,6 +68,10 @@ class EventRoutes:
             sent = await self._events.send(new)
         except ValueError as error:
             raise Refused(422, "invalid", str(error)) from None
+        except EventIdTaken as error:
+            raise Refused(409, "conflict", error.message) from None
+        except ConflictError:
+            raise busy() from None
         metrics.EVENTS.labels("accepted" if sent.fresh else "known").inc()
         if sent.fresh:
             self._poke()

@@ -111,6 +111,12 @@ def require_accepted(accepted: Accepted) -> None:
             raise Refused(404, "not-found", "there is no such automation")
 
 
+def busy() -> Refused:
+    """Give the answer to a call that others were in the way of; nothing was written."""
+    wait = {"Retry-After": str(RETRY_AFTER)}
+    return Refused(503, "busy", "too much happens at once: try again", wait)
+
+
 def _redacted(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Take secrets that we know out of what workflows said when they failed."""
     for document in documents:

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from reconciler import metrics
 from reconciler.access import Action, Principal
+from reconciler.errors import ConflictError
 from reconciler.resource.payload import Json, Value
 from reconciler.store.calls import Calls
 from reconciler.store.directory import Directory
@@ -19,7 +20,7 @@ from reconciler.trigger.execution import Accepted, NewExecution
 from reconciler.trigger.manual import UnknownTrigger, Way, way_of_call
 from reconciler.trigger.match import FilterFailed
 from reconciler.web.answers import Refused
-from reconciler.web.api_executions import automation_id, require_accepted
+from reconciler.web.api_executions import automation_id, busy, require_accepted
 from reconciler.web.auth import Needs
 from reconciler.web.bodies import RunBody, RunCall, run_call, schema_of
 from reconciler.web.waiting import Waiting
@@ -88,7 +89,10 @@ class RunRoutes:
 
     async def _accept(self, new: NewExecution) -> Accepted:
         limit, period = await self._directory.rate(new.automation_id)
-        called = await self._calls.accept(new, limit, period)
+        try:
+            called = await self._calls.accept(new, limit, period)
+        except ConflictError:
+            raise busy() from None
         if called.accepted is None:
             after = {"Retry-After": str(max(1, math.ceil(called.retry_after)))}
             raise Refused(429, "rate-limited", "too many calls in a short time", after)

@@ -7,9 +7,14 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 
 from reconciler.store.database import Database
+from reconciler.store.executions import Executions
+from reconciler.vault.tokens import mint
+from reconciler.web.api import api_router
+from reconciler.web.app import make_app
 from tests.integration.api_rig import Api, open_api
 
 TYPES = {"content-type": "application/json"}
@@ -244,3 +249,16 @@ async def test_strange_names_are_just_data(api: Api) -> None:
         found = await api.call(token, "GET", "/api/executions", params={"automation": name})
         assert 404 == found.status_code
         assert json.dumps(found.json())
+
+
+async def test_without_the_database_nothing_is_accepted_and_the_caller_may_come_back() -> None:
+    database = Database("postgresql://nobody@127.0.0.1:1/none")
+    router = api_router(database, Executions(database, new_id=str), new_id=str, poke=lambda: None)
+    token, _ = mint("api", "t1", bytes(32))
+    headers = {"Authorization": f"Bearer {token.reveal()}"}
+    transport = httpx.ASGITransport(make_app([router]), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
+        for method, path in (("POST", "/api/events"), ("GET", "/api/executions")):
+            answer = await http.request(method, path, headers=headers, json={"type": "a.b"})
+            assert (503, "unavailable") == (answer.status_code, answer.json()["error"]["code"])
+            assert 1 <= int(answer.headers["Retry-After"]) <= 60

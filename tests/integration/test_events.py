@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import ConflictError
 from reconciler.runtime.dispatcher import Dispatcher
 from reconciler.store.database import Database
 from reconciler.store.event_records import EventFilter, EventRecords, EventState
-from reconciler.store.events import MAX_DATA, Events, NewEvent, Sent
+from reconciler.store.events import MAX_DATA, EventIdTaken, Events, NewEvent, Sent
 from reconciler.store.executions import Executions
 from tests.integration.tenants import Tenants, tenants_of
 
@@ -133,7 +132,7 @@ async def test_the_id_of_another_event_is_refused(world: Tenants, events: Events
     await send(events)
 
     for changes in ({"data": {"documentType": "x"}}, {"type_": "FORM_SUBMITTED"}):
-        with pytest.raises(ConflictError, match="e1 is the id of another event"):
+        with pytest.raises(EventIdTaken, match="e1 is the id of another event"):
             await send(events, **changes)
 
     assert 2 == len(world.executions())
