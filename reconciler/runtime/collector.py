@@ -47,7 +47,7 @@ class Rhythm:
 
     every: float = 5.0
     lag: float = 3.0  # n8n may show a run later than one with a higher id
-    lease: float = 60.0
+    lease: float = 30.0
     away: float = 10.0  # between two tries while n8n is away
 
 
