@@ -34,7 +34,9 @@ class Pace:
     slowest: float = 2.0
     away: float = 1.0  # between two tries while n8n is away
     answer: float = 5.0  # for the answer of a run that has ended
-    sure: float = 1.0  # n8n said that it began, and shows no such run: it keeps none
+    # n8n said that it began, and shows no such run: it keeps none. An n8n under load shows a run
+    # in no listing for seconds while it begins and ends it, and a false word would be final.
+    sure: float = 20.0
     unseen: float = 8.0  # n8n did not say whether it began, and shows no such run
     unsure: tuple[float, ...] = (
         0.5,
@@ -300,5 +302,5 @@ class Sight:
                 continue
             # Once is not enough: n8n lists a run in neither state while it is ending it.
             watch.missed += 1
-            if watch.missed > 1:
+            if watch.missed > 3:
                 yield watch

@@ -283,7 +283,11 @@ async def test_an_unpublished_workflow_starts_nothing(place: Place) -> None:
 
 async def test_a_workflow_that_saves_nothing_leaves_no_trace(place: Place) -> None:
     flow = await place.flow("quick", saveDataSuccessExecution="none")
-    run = (await asyncio.wait_for(place.follower.run(flow.job(name())), 15)).run
+    follower = Follower(place.runs, Pace(sure=1.0))
+    try:
+        run = (await asyncio.wait_for(follower.run(flow.job(name())), 15)).run
+    finally:
+        await follower.aclose()
     assert run.state is RunState.GONE
     assert "does not save its runs" in (run.error_message or "")
 
