@@ -156,11 +156,7 @@ async def _cut(tasks: Sequence[asyncio.Task[None]]) -> None:
 def slope(points: Sequence[tuple[float, float]]) -> float:
     """Give the median of the slopes of all pairs: single outliers don't move it."""
     thinned = points[:: max(1, len(points) // 200)]
-    slopes = [
-        (b[1] - a[1]) / (b[0] - a[0])
-        for a, b in itertools.combinations(thinned, 2)
-        if b[0] - a[0] > EVERY
-    ]
+    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in itertools.combinations(thinned, 2)]
     return statistics.median(slopes) if slopes else 0.0
 
 
