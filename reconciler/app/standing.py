@@ -21,6 +21,7 @@ from reconciler.plan.guard import Policy
 from reconciler.plan.planner import PlanOptions
 from reconciler.plan.restraint import Hold, What, covering
 from reconciler.resource.address import Address
+from reconciler.resource.payload import Object
 from reconciler.settings import Settings
 from reconciler.spec.link import Loaded
 from reconciler.store.conditions import Conditions
@@ -39,6 +40,7 @@ class Status:
     source: SourceState
     operations: Sequence[Operation]
     lock: Holder | None
+    conditions: Mapping[Address, Sequence[Object]]  # as the last turn of a daemon left them
     trouble: str | None = None
 
 
@@ -47,7 +49,8 @@ async def look(session: Session) -> Status:
     operations, lock = await session.operations(5), await holder(session.database)
     source = await Sources(session.database).load()
     holds = await Holds(session.database, new_id=new_id).open()
-    failed = failures(await Conditions(session.database).load())
+    conditions = await Conditions(session.database).load()
+    failed = failures(conditions)
     trouble: str | None = None
     try:
         loaded = await _specs(session.settings, source)
@@ -63,6 +66,7 @@ async def look(session: Session) -> Status:
         source=source,
         operations=operations,
         lock=lock,
+        conditions=conditions,
         trouble=trouble,
     )
 

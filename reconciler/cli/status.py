@@ -18,6 +18,7 @@ from reconciler.cli.output import document, escape, painter, result, say
 from reconciler.cli.tables import table
 from reconciler.engine.status import Health, Standing, Sync
 from reconciler.plan.change import Reason
+from reconciler.resource.payload import Object
 from reconciler.settings import Settings
 from reconciler.store.operations import Operation
 from reconciler.store.sources import SourceState
@@ -112,6 +113,11 @@ def _at(moment: datetime | None) -> str:
     return f" ({moment:%Y-%m-%d %H:%M:%S} UTC)" if moment else ""
 
 
+def _shown(condition: Object) -> dict[str, Any]:
+    """Leave out the digests: they mean nothing to anybody else."""
+    return {key: value for key, value in condition.items() if key not in {"spec", "live"}}
+
+
 def _document(shown: list[Standing], found: Status) -> dict[str, Any]:
     source = found.source
     return {
@@ -124,6 +130,7 @@ def _document(shown: list[Standing], found: Status) -> dict[str, Any]:
                 "reason": s.reason,
                 "revision": s.revision,
                 "protected": s.protected,
+                "conditions": [_shown(c) for c in found.conditions.get(s.address, ())],
             }
             for s in shown
         ],

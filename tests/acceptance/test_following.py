@@ -16,7 +16,6 @@ import pytest
 from tests.acceptance.conftest import Stage
 from tests.acceptance.follower import following, said_by, until
 from tests.acceptance.repository import Repository, says_workflow
-from tests.doubles.fake_n8n import FakeN8n
 from tests.doubles.repositories import Team, git
 
 
@@ -240,20 +239,29 @@ def test_two_daemons_take_turns_and_one_goes_on_when_the_other_is_killed(
     assert 0 == on_fake.value(open_)
 
 
-def test_a_daemon_that_is_killed_while_it_applies_is_finished_by_the_next(
-    on_fake: Stage, fake: FakeN8n
-) -> None:
-    repository = on_fake.repository.organization()
-    names = [f"a-{number:02}" for number in range(12)]
-    for name in names:
-        repository.automation(name, says=name)
-    with following(on_fake) as first:
-        until(lambda: len(on_fake.n8n.workflows(on_fake.organization)) >= 4, "it has begun")
-        first.kill()
-    with following(on_fake):
+class TestKilled:
+    """A daemon that is killed while it applies is finished by the next one."""
+
+    def test_nothing_is_made_twice(self, on_fake: Stage) -> None:
+        self._check(on_fake)
+
+    @pytest.mark.n8n
+    def test_nothing_is_made_twice_on_a_real_n8n(self, on_real: Stage) -> None:
+        self._check(on_real)
+
+    def _check(self, stage: Stage) -> None:
+        repository = stage.repository.organization()
+        names = [f"a-{number:02}" for number in range(12)]
         for name in names:
-            says(on_fake, name, name)
-    assert len(names) == len(on_fake.n8n.workflows(f"{on_fake.organization} a-"))
+            repository.automation(name, says=name)
+        for reached in (2, 6):
+            with following(stage) as first:
+                until(lambda n=reached: len(stage.n8n.workflows(stage.organization)) >= n)  # type: ignore[misc]
+                first.kill()
+        with following(stage):
+            for name in names:
+                says(stage, name, name)
+        assert len(names) == len(stage.n8n.workflows(f"{stage.organization} a-"))
 
 
 def test_a_stopped_daemon_does_not_keep_others_from_working(on_fake: Stage, tmp_path: Path) -> None:
