@@ -25,6 +25,8 @@ _STYLES = {
     EventState.FAILED: "remove",
 }
 
+_WIDTH = 40  # of an id or a type in a list; -o json shows all
+
 
 @click.group()
 def events() -> None:
@@ -123,14 +125,19 @@ def list_(output: str, limit: int, **given: Any) -> int:
 
 def _row(one: EventRecord, paint: Any) -> tuple[str, ...]:
     return (
-        escape(one.id),
-        escape(one.organization),
-        escape(one.type),
+        _cut(one.id),
+        _cut(one.organization),
+        _cut(one.type),
         paint(_STYLES[one.state], one.state.value),
         str(one.executions),
         f"{one.created_at:%m-%d %H:%M:%S}",
         escape(one.error or ""),
     )
+
+
+def _cut(text: str) -> str:
+    """Keep a text that a producer chose from pushing the other columns away."""
+    return escape(text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…")
 
 
 async def _list(settings: Settings, limit: int, given: dict[str, Any]) -> list[EventRecord]:
