@@ -18,10 +18,14 @@ class Beat:
     cancelled: frozenset[str] = frozenset()
 
 
+# Locked by id, as completions lock them: otherwise the two could wait for each other.
 _BEAT = f"""
 UPDATE workflow_executions
 SET "leaseExpiresAt" = {_NOW} + make_interval(secs => %(lease)s)
-WHERE status = 'RUNNING' AND "leaseOwner" = %(worker)s
+WHERE id = ANY(ARRAY(
+    SELECT id FROM workflow_executions
+    WHERE status = 'RUNNING' AND "leaseOwner" = %(worker)s ORDER BY id FOR NO KEY UPDATE
+))
 RETURNING id, "cancelRequestedAt" IS NOT NULL
 """.encode()
 
@@ -59,6 +63,7 @@ async def note_started(
     """Record which run of n8n each (id, attempt, n8n's execution id) became."""
     if not started:
         return
+    started = sorted(started)  # in the order in which completions lock
     values = {
         "worker": worker,
         "ids": [id_ for id_, _, _ in started],
