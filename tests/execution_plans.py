@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,7 +29,7 @@ from reconciler.trigger.breaker import Breaker
 from reconciler.trigger.execution import Cause, Ended, NewExecution, Status
 
 LARGE = ("workflow_executions", "execution_attempts")
-_PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+_PLACEHOLDER = re.compile(r"%\((\w+)\)[sb]")
 _AUTOMATIONS = 1000
 
 
@@ -169,7 +169,11 @@ def _asking(now: datetime) -> Iterator[tuple[str, bytes, Mapping[str, Any]]]:
 
 
 def carry_out(
-    connection: psycopg.Connection[Any], name: str, statement: bytes, values: Mapping[str, Any]
+    connection: psycopg.Connection[Any],
+    name: str,
+    statement: bytes,
+    values: Mapping[str, Any],
+    large: Collection[str] = LARGE,
 ) -> Iterator[Carried]:
     """Carry out one statement with a generic and with a custom plan, and take it back."""
     names: list[str] = []
@@ -192,7 +196,7 @@ def carry_out(
             [(plan,)] = cursor.fetchall()
             connection.execute("DEALLOCATE it")
         [top] = plan if isinstance(plan, list) else json.loads(plan)
-        nodes = [node for node in _nodes(top["Plan"]) if node.get("Relation Name") in LARGE]
+        nodes = [node for node in _nodes(top["Plan"]) if node.get("Relation Name") in large]
         yield Carried(
             name=name,
             mode=mode.split("_")[1],

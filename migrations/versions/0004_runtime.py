@@ -62,7 +62,7 @@ INDEXES = {
     ),
     # Schedules that the scheduler has not taken in as they are now; nearly always empty.
     "workflow_triggers_unscheduled_idx": (
-        'INDEX "{}" ON "workflow_triggers"("id") WHERE ' + UNSCHEDULED
+        'INDEX "{}" ON "workflow_triggers"("cronSchedule") WHERE ' + UNSCHEDULED
     ),
 }
 

@@ -129,17 +129,19 @@ async def insert(
         await connection.execute(
             _BOUNDED, {"automations": sorted({one.automation_id for one in new})}, prepare=True
         )
-        values = {**_values(asked), "count": count}
-        cursor = await connection.execute(_INSERT, values, prepare=True)
+        cursor = await connection.execute(_INSERT, _values(asked, count=count), prepare=True)
         found = {row[0]: _accepted(*row) async for row in cursor}
         await _look_up_known(connection, rows, found)
     unstorable = Accepted(refusal=Refusal.UNSTORABLE)
     return [found.get(id_, unstorable) for id_ in ids]
 
 
-def _values(asked: Sequence[tuple[str, NewExecution, str]]) -> dict[str, list[Any]]:
+def _values(
+    asked: Sequence[tuple[str, NewExecution, str]], *, count: bool = True
+) -> dict[str, Any]:
     new = [one for _, one, _ in asked]
     return {
+        "count": count,
         "ids": [id_ for id_, _, _ in asked],
         "data": [text for _, _, text in asked],
         "automations": [one.automation_id for one in new],

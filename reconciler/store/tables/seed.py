@@ -231,7 +231,7 @@ workflow_triggers = Table(
         "triggerEvent",
         postgresql_where=text('"isActive"'),
     ),
-    Index("workflow_triggers_unscheduled_idx", "id", postgresql_where=text(UNSCHEDULED)),
+    Index("workflow_triggers_unscheduled_idx", "cronSchedule", postgresql_where=text(UNSCHEDULED)),
     Index("workflow_triggers_automationId_name_key", "automationId", "name", unique=True),
 )
 
