@@ -148,6 +148,4 @@ class Directory:
         return row[0], float(row[1])
 
     async def _rows(self, statement: bytes, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        async with self._database.transaction() as connection:
-            cursor = await connection.execute(statement, values)
-            return await cursor.fetchall()
+        return await self._database.execute(statement, values)

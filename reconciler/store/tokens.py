@@ -132,11 +132,10 @@ class Tokens:
 
     async def find(self, id_: str) -> LiveToken | None:
         """Look a token up by its id."""
-        async with self._database.transaction() as connection:
-            cursor = await connection.execute(_FIND, {"id": id_})
-            row = await cursor.fetchone()
-        if row is None:
+        rows = await self._database.execute(_FIND, {"id": id_})
+        if not rows:
             return None
+        row = rows[0]
         return LiveToken(
             id=row[0],
             organization_id=row[1],

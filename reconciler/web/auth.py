@@ -83,7 +83,7 @@ def _principal(token: LiveToken) -> Principal:
     if token.scopes and not known:
         raise _unauthorized()  # scopes of a newer version only: none that we know
     return Principal(
-        name=f"token {token.name}",
+        name=f"token {token.name} ({token.id})",
         role=role,
         organization_id=token.organization_id,
         scopes=known,
