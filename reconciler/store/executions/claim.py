@@ -40,23 +40,24 @@ WAITS = "(e.status = 'QUEUED') IS TRUE"
 _READY_ORDER = 'e."automationId", e.priority, e."runAt", e.id'
 HEADS = f"""
 heads AS (
-    (SELECT e."automationId" AS id FROM workflow_executions AS e
+    (SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
      WHERE {WAITS} ORDER BY {_READY_ORDER} LIMIT 1)
     UNION ALL
-    SELECT (
-        SELECT e."automationId" FROM workflow_executions AS e
+    SELECT n.id, n.due FROM heads AS h CROSS JOIN LATERAL (
+        SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
         WHERE {WAITS} AND e."automationId" > h.id ORDER BY {_READY_ORDER} LIMIT 1
-    ) FROM heads AS h WHERE h.id IS NOT NULL
+    ) AS n
 )"""
 
 _READY = f"""
 e."automationId" = r.automation_id AND {WAITS} AND e."runAt" <= {_NOW}
 /* causes */"""
 
-# Not EXISTS: the planner would drop the order, and with it the right index.
-_SOME_READY = f"""(
+# Mostly the first row of an automation is due. Not EXISTS: the planner would drop the order, and
+# with it the right index.
+_SOME_READY = f"""(/* first is due: */ (
     SELECT e.id FROM workflow_executions AS e WHERE {_READY} ORDER BY {_READY_ORDER} LIMIT 1
-) IS NOT NULL"""
+) IS NOT NULL)"""
 
 _LIMIT = f"COALESCE(r.max_concurrency, {DEFAULT_CONCURRENCY})"
 
@@ -94,8 +95,8 @@ WITH RECURSIVE {HEADS}, {_HELD}, pick AS MATERIALIZED (
         CASE r.breaker WHEN 'CLOSED' THEN {_LIMIT} - r.running ELSE 1 END AS free
     FROM reconciler.automation_runtime AS r
     JOIN automations AS a ON a.id = r.automation_id AND a."isActive"
-    WHERE r.automation_id IN (SELECT id FROM heads WHERE id IS NOT NULL) AND {_ADMITS}
-        AND {_SOME_READY}
+    JOIN heads AS h ON h.id = r.automation_id
+    WHERE {_ADMITS} AND {_SOME_READY}
     ORDER BY r.last_served_at NULLS FIRST LIMIT %(count)s
     FOR UPDATE OF r SKIP LOCKED
 ), due AS MATERIALIZED (
@@ -156,28 +157,30 @@ SELECT LEAST(
     CASE WHEN EXISTS (
         SELECT FROM reconciler.automation_runtime AS r
         JOIN automations AS a ON a.id = r.automation_id AND a."isActive"
-        WHERE r.automation_id IN (SELECT id FROM heads WHERE id IS NOT NULL) AND {_ADMITS}
-            AND {_SOME_READY}
+        JOIN heads AS h ON h.id = r.automation_id
+        WHERE {_ADMITS} AND {_SOME_READY}
     ) THEN 0.0 END,
     (SELECT extract(epoch FROM min(r.breaker_until) - statement_timestamp())
      FROM reconciler.automation_runtime AS r
      WHERE r.breaker = 'OPEN' AND r.breaker_until > statement_timestamp()
-        AND r.automation_id IN (SELECT id FROM heads WHERE id IS NOT NULL)),
+        AND r.automation_id IN (SELECT id FROM heads)),
     (SELECT extract(epoch FROM e."runAt" - {_NOW}) FROM workflow_executions AS e
      WHERE e.status = 'QUEUED' AND e.attempt >= 0 AND e."runAt" > {_NOW} ORDER BY e."runAt" LIMIT 1)
 )::float8
 """
 
+
 # Two plans each: a worker for all causes must not pay for those that look at the cause.
-_OF_CAUSES = "AND COALESCE(e.cause, 'api') = ANY(%(causes)s)"
-_CLAIMS = {
-    some: _CLAIM.replace("/* causes */", _OF_CAUSES if some else "").encode()
-    for some in (False, True)
-}
-_NEXTS = {
-    some: _NEXT.replace("/* causes */", _OF_CAUSES if some else "").encode()
-    for some in (False, True)
-}
+def _variants(statement: str) -> dict[bool, bytes]:
+    some = "AND COALESCE(e.cause, 'api') = ANY(%(causes)s)"
+    every = statement.replace("/* causes */", "").replace(
+        "/* first is due: */", f"h.due <= {_NOW} OR"
+    )
+    return {False: every.encode(), True: statement.replace("/* causes */", some).encode()}
+
+
+_CLAIMS = _variants(_CLAIM)
+_NEXTS = _variants(_NEXT)
 
 
 async def claim(

@@ -7,6 +7,7 @@ with their runtime rows, each by id: two workers never wait for each other.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,7 +39,7 @@ locked AS MATERIALIZED (
     WHERE a.id = ANY(ARRAY(SELECT automation FROM ended)) ORDER BY a.id
     FOR NO KEY UPDATE OF a, r
 )
-SELECT e.id, e.attempt, e.automation, e.status, e.took, e.counts, l.*
+SELECT e.id, e.attempt, e.automation, e.status, e.took, e.counts, NOT e.spent, l.*
 FROM ended AS e LEFT JOIN locked AS l ON l.id = e.automation
 """
 
@@ -62,27 +63,29 @@ WITH ended AS (
             THEN 'cancelled' ELSE v.message END,
         "errorStack" = v.stack, "errorNode" = v.node,
         "leaseOwner" = NULL, "leaseExpiresAt" = NULL, "updatedAt" = {_NOW}
-    FROM unnest(
-        %(ids)s::text[], %(attempts)s::smallint[], %(statuses)s::text[], %(outcomes)s::text[],
-        %(retries)s::float8[], %(counts)s::boolean[], %(runs)s::text[], %(versions)s::text[],
-        %(outputs)s::text[], %(truncated)s::boolean[], %(messages)s::text[], %(stacks)s::text[],
-        %(nodes)s::text[], %(milliseconds)s::integer[]
-    ) AS v(id, attempt, status, outcome, retry_in, counts, run, version, output, truncated,
-        message, stack, node, milliseconds)
-    WHERE e.id = v.id AND e.attempt = v.attempt AND e."leaseOwner" = %(worker)s
+    FROM json_to_recordset(%(rows)s::json) AS v(
+        id text, attempt smallint, status text, outcome text, retry_in float8, counts boolean,
+        run text, version text, output json, truncated boolean, message text, stack text,
+        node text, milliseconds integer)
+    WHERE e.id = ANY(%(ids)s) AND e.id = v.id AND e.attempt = v.attempt
+        AND e."leaseOwner" = %(worker)s
     RETURNING e.id, v.attempt, e."automationId" AS automation, e.status::text AS status,
         e."executionTime" AS took, v.counts OR e.status <> 'QUEUED' AS spent,
         COALESCE(v.outcome, v.status) AS outcome, v.run, v.version, v.message, v.node,
         v.milliseconds, v.counts
-), unspent AS (
-    DELETE FROM reconciler.execution_attempts AS b USING ended AS d
-    WHERE NOT d.spent AND b.execution_id = d.id AND b.attempt = d.attempt
 ), noted AS (
-    UPDATE reconciler.execution_attempts AS b SET finished_at = clock_timestamp(),
-        outcome = CASE d.outcome WHEN 'QUEUED' THEN 'FAILED' ELSE d.outcome END,
-        error = d.message, error_node = d.node, milliseconds = d.milliseconds,
-        n8n_execution_id = COALESCE(d.run, b.n8n_execution_id), n8n_version_id = d.version
-    FROM ended AS d WHERE d.spent AND b.execution_id = d.id AND b.attempt = d.attempt
+    INSERT INTO reconciler.execution_attempts AS b (
+        execution_id, attempt, worker, finished_at, outcome, error, error_node, milliseconds,
+        n8n_execution_id, n8n_version_id)
+    SELECT d.id, d.attempt, %(worker)s, clock_timestamp(),
+        CASE d.outcome WHEN 'QUEUED' THEN 'FAILED' ELSE d.outcome END, d.message, d.node,
+        d.milliseconds, d.run, d.version
+    FROM ended AS d WHERE d.spent
+    ON CONFLICT (execution_id, attempt) DO UPDATE SET
+        finished_at = EXCLUDED.finished_at, outcome = EXCLUDED.outcome, error = EXCLUDED.error,
+        error_node = EXCLUDED.error_node, milliseconds = EXCLUDED.milliseconds,
+        n8n_execution_id = COALESCE(EXCLUDED.n8n_execution_id, b.n8n_execution_id),
+        n8n_version_id = EXCLUDED.n8n_version_id
 ), {_LOCKED}
 """.encode()
 
@@ -97,23 +100,23 @@ WITH ended AS (
         "leaseOwner" = NULL, "leaseExpiresAt" = NULL, "updatedAt" = {_NOW}
     WHERE e.id = ANY(%(ids)s) AND e.status = 'RUNNING' AND e."leaseOwner" = %(worker)s
     RETURNING e.id, e.attempt + 1 AS attempt, e."automationId" AS automation, e.status::text,
-        NULL::integer AS took, false AS counts
-), unspent AS (
-    DELETE FROM reconciler.execution_attempts AS b USING ended AS d
-    WHERE b.execution_id = d.id AND b.attempt = d.attempt
+        NULL::integer AS took, false AS counts, false AS spent
 ), {_LOCKED}
 """.encode()
 
+# An attempt that is not spent is as if it had never been.
+_UNSPENT = b"""
+DELETE FROM reconciler.execution_attempts AS b
+USING unnest(%(ids)s::text[], %(attempts)s::smallint[]) AS v(id, attempt)
+WHERE b.execution_id = v.id AND b.attempt = v.attempt
+"""
+
 _COUNT = f"""
 WITH v AS MATERIALIZED (
-    SELECT * FROM unnest(
-        %(automations)s::text[], %(left)s::integer[], %(good)s::integer[], %(bad)s::integer[],
-        %(tried)s::boolean[], %(first)s::float8[], %(weight)s::float8[], %(addend)s::float8[],
-        %(positions)s::text[], %(until)s::timestamptz[], %(opened)s::integer[],
-        %(in_a_row)s::integer[], %(window)s::timestamptz[], %(total)s::integer[],
-        %(failed)s::integer[], %(probes)s::text[]
-    ) AS v(automation, gone, good, bad, tried, first, weight, addend, position, until, opened,
-        in_a_row, since, total, failed, probe)
+    SELECT * FROM json_to_recordset(%(rows)s::json) AS v(
+        automation text, gone integer, good integer, bad integer, tried boolean, first float8,
+        weight float8, addend float8, position text, until timestamptz, opened integer,
+        in_a_row integer, since timestamptz, total integer, failed integer, probe text)
 ), counted AS (
     UPDATE automations AS a SET
         "executionCount" = a."executionCount" + v.good + v.bad,
@@ -122,13 +125,13 @@ WITH v AS MATERIALIZED (
         "avgExecutionTime" = CASE WHEN v.good = 0 THEN a."avgExecutionTime"
             ELSE COALESCE(a."avgExecutionTime", v.first) * v.weight + v.addend END,
         "lastExecutedAt" = {_NOW}
-    FROM v WHERE a.id = v.automation AND v.tried
+    FROM v WHERE a.id = ANY(%(ids)s) AND a.id = v.automation AND v.tried
 )
 UPDATE reconciler.automation_runtime AS r SET running = GREATEST(r.running - v.gone, 0),
     breaker = v.position, breaker_until = v.until, open_count = v.opened,
     consecutive_failures = v.in_a_row, window_started_at = v.since, window_total = v.total,
     window_failed = v.failed, probe_execution_id = v.probe, updated_at = clock_timestamp()
-FROM v WHERE r.automation_id = v.automation
+FROM v WHERE r.automation_id = ANY(%(ids)s) AND r.automation_id = v.automation
 """.encode()
 
 
@@ -142,6 +145,7 @@ class Written:
     status: Status
     milliseconds: int | None  # None unless it has ended
     counts: bool  # says something about the workflow
+    unspent: bool  # the attempt never was
 
 
 @dataclass(slots=True)
@@ -156,9 +160,11 @@ class _Tally:
 
 
 async def complete(connection: Connection, worker: str, ended: Sequence[Ended]) -> list[Written]:
-    """Write how attempts ended, within a transaction; gives those that were still *worker*'s."""
-    ordered = sorted(ended, key=lambda one: one.id)
-    return await _settle(connection, _END, _values(worker, ordered))
+    """Write how attempts ended, in their order, within a transaction.
+
+    Gives those that were still *worker*'s.
+    """
+    return await _settle(connection, _END, _values(worker, ended))
 
 
 async def requeue(connection: Connection, worker: str, ids: Iterable[str]) -> list[Written]:
@@ -170,10 +176,15 @@ async def _settle(
     connection: Connection, statement: bytes, values: Mapping[str, Any]
 ) -> list[Written]:
     cursor = await connection.execute(statement, values, prepare=True)
-    rows = await cursor.fetchall()
+    order = {id_: place for place, id_ in enumerate(values["ids"])}
+    rows = sorted(await cursor.fetchall(), key=lambda row: order[row[0]])
     written = [_written(row) for row in rows]
+    unspent = [one for one in written if one.unspent]
+    if unspent:
+        gone = {"ids": [u.id for u in unspent], "attempts": [u.attempt for u in unspent]}
+        await connection.execute(_UNSPENT, gone)
     if written:
-        states = {row[6]: (row[7], _breaker(row)) for row in rows if row[6] is not None}
+        states = {row[7]: (row[8], _breaker(row)) for row in rows if row[7] is not None}
         await connection.execute(_COUNT, _counts(_tallied(written), states), prepare=True)
     return written
 
@@ -186,27 +197,38 @@ def _written(row: tuple[Any, ...]) -> Written:
         status=Status(row[3]),
         milliseconds=row[4],
         counts=row[5],
+        unspent=row[6],
     )
 
 
 def _values(worker: str, ended: Sequence[Ended]) -> dict[str, Any]:
-    return {
-        "worker": worker,
-        "ids": [one.id for one in ended],
-        "attempts": [one.attempt for one in ended],
-        "statuses": [one.status.value for one in ended],
-        "outcomes": [None if one.outcome is None else one.outcome.value for one in ended],
-        "retries": [max(0.0, float(one.retry_in or 0)) for one in ended],
-        "counts": [one.counts for one in ended],
-        "runs": [one.n8n_execution_id for one in ended],
-        "versions": [one.n8n_version_id for one in ended],
-        "outputs": [None if one.output is None else encode_clean(one.output) for one in ended],
-        "truncated": [one.output_truncated for one in ended],
-        "messages": [clean(one.error_message) for one in ended],
-        "stacks": [clean(one.error_stack) for one in ended],
-        "nodes": [clean(one.error_node) for one in ended],
-        "milliseconds": [min(one.milliseconds, 2**31 - 1) for one in ended],
+    rows = ",".join(_row(one) for one in ended)
+    # The ids once more: a plan that was made while the tables were small must not read them whole.
+    return {"worker": worker, "ids": [one.id for one in ended], "rows": f"[{rows}]"}
+
+
+def _row(one: Ended) -> str:
+    """Write what is not NULL of an end as JSON: one text costs less than fourteen arrays."""
+    fields: dict[str, Any] = {
+        "id": one.id,
+        "attempt": one.attempt,
+        "status": one.status.value,
+        "counts": one.counts,
+        "truncated": one.output_truncated,
+        "retry_in": max(0.0, one.retry_in or 0.0),
+        "milliseconds": min(one.milliseconds, 2**31 - 1),
     }
+    optional = {
+        "outcome": None if one.outcome is None else one.outcome.value,
+        "run": clean(one.n8n_execution_id),
+        "version": clean(one.n8n_version_id),
+        "message": clean(one.error_message),
+        "stack": clean(one.error_stack),
+        "node": clean(one.error_node),
+    }
+    fields |= {name: value for name, value in optional.items() if value is not None}
+    text = json.dumps(fields, ensure_ascii=False)
+    return text if one.output is None else f'{text[:-1]}, "output": {encode_clean(one.output)}}}'
 
 
 def _tallied(written: Iterable[Written]) -> dict[str, _Tally]:
@@ -232,37 +254,47 @@ def _verdict(one: Written) -> Verdict:
 
 def _breaker(row: tuple[Any, ...]) -> Breaker:
     return Breaker(
-        position=Position(row[8]),
-        until=row[9],
-        opened=row[10],
-        in_a_row=row[11],
-        window_started=row[12],
-        window_total=row[13],
-        window_failed=row[14],
-        probe=row[15],
+        position=Position(row[9]),
+        until=row[10],
+        opened=row[11],
+        in_a_row=row[12],
+        window_started=row[13],
+        window_total=row[14],
+        window_failed=row[15],
+        probe=row[16],
     )
 
 
 def _counts(
     tallies: dict[str, _Tally], states: dict[str, tuple[datetime, Breaker]]
-) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+) -> dict[str, Any]:
+    rows = []
     for automation, (now, breaker) in states.items():
         tally = tallies[automation]
         times = fold(tally.times)
         new = after(breaker, tally.verdicts, now)
-        row: tuple[Any, ...] = (
-            *(automation, tally.left, len(tally.times), tally.bad, tally.tried),
-            *(times.first, times.weight, times.addend),
-            *(new.position.value, new.until, new.opened, new.in_a_row),
-            *(new.window_started, new.window_total, new.window_failed, new.probe),
+        rows.append(
+            {
+                "automation": automation,
+                "gone": tally.left,
+                "good": len(tally.times),
+                "bad": tally.bad,
+                "tried": tally.tried,
+                "first": times.first,
+                "weight": times.weight,
+                "addend": times.addend,
+                "position": new.position.value,
+                "until": _moment(new.until),
+                "opened": new.opened,
+                "in_a_row": new.in_a_row,
+                "since": _moment(new.window_started),
+                "total": new.window_total,
+                "failed": new.window_failed,
+                "probe": new.probe,
+            }
         )
-        for name, value in zip(_COLUMNS, row, strict=True):
-            columns[name].append(value)
-    return columns
+    return {"ids": list(states), "rows": json.dumps(rows)}
 
 
-_COLUMNS = (
-    *("automations", "left", "good", "bad", "tried", "first", "weight", "addend"),
-    *("positions", "until", "opened", "in_a_row", "window", "total", "failed", "probes"),
-)
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
