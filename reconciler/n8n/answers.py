@@ -191,3 +191,12 @@ def retry_after(answer: Answer, now: datetime) -> float | None:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (aware - now).total_seconds())
+
+
+def ahead(headers: Mapping[str, str], now: datetime, known: float | None) -> float | None:
+    """How many seconds the clock that wrote an answer's ``Date`` is ahead; *known* if it has none."""
+    try:
+        moment = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return known
+    return known if moment.tzinfo is None else (moment - now).total_seconds()

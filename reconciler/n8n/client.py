@@ -62,6 +62,7 @@ class N8n:
         self._limits = limits or Limits()
         self._clock = clock or SystemClock()
         self._client = http_client(self._location, self._limits, transport)
+        self.ahead: float | None = None  # seconds that n8n's clock is ahead of ours, if it said so
 
     @property
     def url(self) -> str:
@@ -199,6 +200,7 @@ class N8n:
                 f"the connection to n8n broke during {call}: {_reason(error)}",
                 outcome_unknown=not call.reads,
             ) from error
+        self.ahead = answers.ahead(response.headers, self._clock.now(), self.ahead)
         return Answer(response.status_code, response.headers, response.content)
 
 

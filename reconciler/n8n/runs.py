@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -32,7 +32,10 @@ TOO_LARGE: Final = 32 * 1024 * 1024  # bytes of a run's data that are not read a
 _FEW: Final = 2  # runs that are rather read one by one
 _TOGETHER: Final = 4 * 1024 * 1024  # bytes of data that one listing may bring
 _AT_ONCE: Final = 4  # runs fetched one by one; n8n is one thread, more gains nothing
-CLOCKS: Final = timedelta(minutes=5)  # how far n8n's clock may be off when we search by time
+_CLOCKS: Final = timedelta(minutes=10)  # how far n8n's clock may be off where it doesn't tell
+_SECOND: Final = timedelta(seconds=1)
+_SOME: Final = 50  # rows with data in one answer
+_SLACK: Final = timedelta(seconds=5)  # and where it does
 
 
 class Runs:
@@ -68,19 +71,57 @@ class Runs:
         return await self._entry.post(automation_id, secret, body, seconds, self._clock.now())
 
     async def find(self, workflow_id: str, correlation: str, since: datetime) -> Run | None:
-        """Find the run that was started with *correlation*, not much before *since*.
+        """Find the run that was started with *correlation* at *since* (by our clock) or later.
 
         None: n8n has none. A run that a person started again in n8n's editor is not it.
         """
-        after = since - CLOCKS
-        for status in ("running", None):
-            async for row in self.listed(
-                workflowId=workflow_id, startedAfter=iso(after), data=True, status=status
-            ):
-                run = self.read(row)
-                if run.correlation == correlation and run.mode != "retry":
-                    return run
+        # In the order of a run's life: whatever it does meanwhile, it is in the next listing.
+        for status in ("new", "running"):
+            found = await self._among(workflow_id, correlation, status=status)
+            if found is not None:
+                return found
+        for after, before in self._windows(since):
+            found = await self._among(workflow_id, correlation, after=after, before=before)
+            if found is not None:
+                return found
         return None
+
+    async def _among(
+        self,
+        workflow_id: str,
+        correlation: str,
+        *,
+        status: str | None = None,
+        after: str | None = None,
+        before: str | None = None,
+    ) -> Run | None:
+        rows = self.listed(
+            workflowId=workflow_id,
+            status=status,
+            startedAfter=after,
+            startedBefore=before,
+            data=True,
+            limit=_SOME,
+        )
+        async for row in rows:
+            run = self.read(row)
+            if run.correlation == correlation and run.mode != "retry":
+                return run
+        return None
+
+    def _windows(self, since: datetime) -> Iterator[tuple[str, str | None]]:
+        """Say when it may have started: likely times first, as other runs may be many."""
+        widest = since - _CLOCKS
+        if self._api.ahead is None:
+            yield iso(widest), None
+            return
+        first = since + timedelta(seconds=self._api.ahead) - _SLACK
+        soon = first + 4 * _SLACK
+        yield iso(first), iso(soon)
+        yield iso(soon - _SECOND), None
+        # Whoever told us the time may not have been n8n.
+        if widest < first:
+            yield iso(widest), iso(first + _SECOND)
 
     async def look(self, ids: Collection[str]) -> dict[str, Run]:
         """Look at runs by their ids, each with output or error; those n8n doesn't know are left out.
@@ -167,7 +208,7 @@ class Runs:
         below: int | None = None,
         limit: int = PAGE,
         data: bool = False,
-        **query: Query | None,
+        **query: str | None,
     ) -> AsyncIterator[Object]:
         """Yield the rows with an id above *after* and below *below*, newest first, page by page."""
         while True:

@@ -28,7 +28,6 @@ from reconciler.vault.secret import Secret
 Keep = Callable[[str, Reply], Awaitable[object]]
 
 _LOG = get_logger("worker")
-_CLOCKS: Final = timedelta(minutes=10)  # how far other machines' clocks may be off
 _STOPPED_WITHIN: Final = 10.0  # seconds from n8n's word that it stops a run to the run's end
 _ASK_AGAIN: Final = 1.0
 _OUTAGE_TRIPS: Final = 3  # n8n answers the probe and still starts nothing: it is no outage
@@ -181,7 +180,7 @@ class N8nRunner:
         return True
 
     def _since(self, hold: Hold) -> datetime:
-        return self._clock.now() - timedelta(seconds=_now() - hold.began) - _CLOCKS
+        return self._clock.now() - timedelta(seconds=_now() - hold.began)
 
 
 def _workflow_id(claimed: Claimed) -> str:

@@ -188,7 +188,7 @@ def _status(outcome: Outcome) -> str:
 def _meets(execution: Execution, query: Mapping[str, str]) -> bool:
     if query.get("workflowId") not in {None, execution.workflow_id}:
         return False
-    if execution.at < query.get("startedAfter", ""):
+    if not query.get("startedAfter", "") <= execution.at <= query.get("startedBefore", "9"):
         return False
     status = "waiting" if execution.outcome.waits and execution.stopped_at is None else None
     status = status or execution.status

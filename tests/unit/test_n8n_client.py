@@ -16,6 +16,7 @@ from reconciler.errors import (
     N8nUnavailable,
     N8nUnreachable,
 )
+from reconciler.n8n import answers
 from reconciler.n8n.client import Limits, N8n
 from reconciler.resource.api import Api
 from tests.doubles.fake_n8n import FakeN8n
@@ -304,3 +305,17 @@ async def test_a_page_of_somebody_else_is_not_n8ns_word(
         with pytest.raises(N8nUnavailable) as caught:
             await api.get("/workflows/x")
     assert "N8N_URL" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "date, ahead",
+    [
+        ("Thu, 01 Jan 2026 00:00:30 GMT", 30.0),
+        ("Wed, 31 Dec 2025 23:00:00 GMT", -3600.0),
+        ("soon", 7.0),
+        (None, 7.0),
+    ],
+)
+def test_how_far_n8ns_clock_is_ahead(date: str | None, ahead: float) -> None:
+    headers = {} if date is None else {"date": date}
+    assert answers.ahead(headers, datetime(2026, 1, 1, tzinfo=UTC), 7.0) == ahead

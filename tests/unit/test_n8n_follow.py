@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ class Place:
     """A fake n8n with one workflow, and those who follow its runs."""
 
     fake: FakeN8n
+    api: N8n
     runs: Runs
     follower: Follower
     workflow: str
@@ -81,7 +83,7 @@ async def place() -> AsyncIterator[Place]:
         fake.settle()
         runs = Runs(api, transport=transport)
         follower = Follower(runs, PACE)
-        yield Place(fake, runs, follower, str(made["id"]))
+        yield Place(fake, api, runs, follower, str(made["id"]))
         await follower.aclose()
         await runs.aclose()
 
@@ -243,3 +245,16 @@ async def test_a_mistake_of_ours_is_not_silence(place: Place) -> None:
     place.runs.listed = None  # type: ignore[method-assign, assignment]  # what can't happen
     with pytest.raises(TypeError):
         await call
+
+
+@pytest.mark.parametrize("ahead", [None, 0.0, -300.0, 300.0])
+async def test_a_run_is_found_whatever_a_clock_says(place: Place, ahead: float | None) -> None:
+    since = datetime.now(UTC)
+    await place.run()
+    for number in range(120):
+        place.fake.run_natively(place.workflow, number=number)
+    place.api.ahead = ahead
+    found = await place.runs.find(place.workflow, "x:1", since)
+    assert found is not None
+    assert (found.id, found.output) == ("1", [{"of": "x:1"}])
+    assert await place.runs.find(place.workflow, "z:1", since) is None
