@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -297,12 +297,20 @@ class _Turn:
     def _held(self, change: Change) -> bool:
         return self.known.restraint.on(change.address, What.APPLY) is not None
 
+    def _ends(self) -> Iterator[datetime]:
+        """When the waits that have an end are over."""
+        if self.findings.retry_at is not None:
+            yield self.findings.retry_at
+        for hold in (*self.known.restraint.holds, *((self.known.pin,) if self.known.pin else ())):
+            if hold.until is not None and hold.what & {What.APPLY, What.HEAL}:
+                yield hold.until
+
     def _turned(self) -> Turned:
         failures_ = self.counts.get(State.FAILED, 0)
         outcome = "interrupted" if self.interrupted else "partly" if failures_ else "done"
         return Turned(
             outcome=outcome,
-            retry_at=self.findings.retry_at,
+            retry_at=min(self._ends(), default=None),
             drifted=self.drifted,
             applied=self.counts.get(State.APPLIED, 0),
             failed=failures_,

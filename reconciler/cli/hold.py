@@ -15,14 +15,16 @@ from reconciler.app.rollback import newest_revision, release
 from reconciler.cli.options import output_option, server_options, settings_from, specs_option
 from reconciler.cli.output import document, escape, result, say
 from reconciler.cli.tables import table
-from reconciler.errors import UsageError
+from reconciler.errors import LockHeld, UsageError
 from reconciler.plan.restraint import Hold, Place, What
 from reconciler.resource.address import Address
 from reconciler.settings import Settings
 from reconciler.spec.quantity import parse_duration
 from reconciler.store.holds import Holds
+from reconciler.store.sources import Sources
 
 NEVER = "never"
+_PATIENCE = 30.0  # seconds for an apply that began before the hold
 
 
 @click.command()
@@ -92,13 +94,30 @@ async def _hold(
     async with app.open_session(settings, needs_n8n=False) as session:
         require_known(place, (await session.ledger().recorded()).keys())
         holds = Holds(session.database, new_id=app.new_id)
-        return await holds.place(place, what, by=app.actor(), reason=reason, lasts=lasts)
+        held = await holds.place(place, what, by=app.actor(), reason=reason, lasts=lasts)
+        if what & {What.HEAL, What.APPLY}:
+            await _let_finish(session)
+        return held
+
+
+async def _let_finish(session: app.Session) -> None:
+    """Wait for whoever writes now: he began before the hold, and need not know of it."""
+    try:
+        async with session.lock("hold").acquire(
+            _PATIENCE, on_wait=lambda h: say(f"waiting for {h}")
+        ):
+            return
+    except LockHeld as error:
+        say(f"it may still change: {error}")
 
 
 async def _unhold(settings: Settings, place: Place, *, anyway: bool) -> tuple[Hold, ...]:
     async with app.open_session(settings, needs_n8n=False) as session:
         newest = None if anyway or place != Place() else await newest_revision(session)
-        return await release(Holds(session.database, new_id=app.new_id), place, newest)
+        ended = await release(Holds(session.database, new_id=app.new_id), place, newest)
+        if ended:
+            await Sources(session.database).ask()  # a daemon need not wait for its next turn
+        return ended
 
 
 def place_of(text: str) -> Place:

@@ -44,7 +44,7 @@ class Turned:
     """How a turn ended."""
 
     outcome: str  # done, partly, interrupted, skipped
-    retry_at: datetime | None = None  # when the first failed change is to be tried again
+    retry_at: datetime | None = None  # when something that waits now can go on
     drifted: int = 0
     applied: int = 0
     failed: int = 0
@@ -103,6 +103,7 @@ class Reconciler:
         self._asked: datetime | None = None
         self._failures = 0
         self._waiting = False  # for another writer
+        self._wanted = False  # somebody asked for a turn
         self._stirred = False  # something changed that nobody has looked at yet
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -113,8 +114,9 @@ class Reconciler:
         while await _before(stopping, self._look()):
             wanted = None if self._good is None else self._good.name
             news = wanted != done or due == 0.0
-            if news or loop.time() >= due:
-                order = Order(sighting=self._good, urgent=news or retry)
+            if news or self._wanted or loop.time() >= due:
+                order = Order(sighting=self._good, urgent=news or retry or self._wanted)
+                self._wanted = False
                 ended = await self._one(order, stopping)
                 if ended is not None and ended.outcome != "interrupted":
                     done = wanted
@@ -263,6 +265,7 @@ class Reconciler:
             return False
         news = asked is not None and asked != self._asked
         self._asked = asked
+        self._wanted |= news  # whoever asks may have let something go that was held
         return news
 
     def _delays(self, ended: Turned | None, *, news: bool) -> tuple[float, float | None]:

@@ -86,6 +86,25 @@ def test_a_hold_ends_by_itself(on_fake: Stage) -> None:
     assert said_by(on_fake, "greeter") == "two"
 
 
+def test_what_is_let_go_is_applied_long_before_the_next_look_at_drift(on_fake: Stage) -> None:
+    repository = on_fake.repository.organization().automation("greeter", says="one")
+    slow = {"RECONCILER_POLL_INTERVAL": "600", "RECONCILER_DRIFT_INTERVAL": "600"}
+    with following(on_fake, **slow):
+        says(on_fake, "greeter", "one")
+        words = ("--what", "apply", "--reason", "freeze")
+        on_fake.shell.ok("hold", on_fake.organization, "--until", "never", *words)
+        before = turned(on_fake)
+        repository.automation("greeter", says="two")
+        until(lambda: turned(on_fake) != before, "the turn that must not apply it")
+        assert said_by(on_fake, "greeter") == "one"
+        on_fake.shell.ok("unhold", on_fake.organization)
+        says(on_fake, "greeter", "two")
+
+        on_fake.shell.ok("hold", on_fake.organization, "--until", "4s", *words)
+        repository.automation("greeter", says="three")
+        says(on_fake, "greeter", "three")
+
+
 @pytest.mark.parametrize(
     "words, code, said",
     [
