@@ -93,8 +93,7 @@ class LeaseKeeper:
                 elif hold.task is None or not hold.task.done():  # done: it waits to be written
                     metrics.LEASES_LOST.inc()
                     self.lose(hold)
-            if self._doubtful:
-                await self._hand_back(sorted(beat.alive - self.holds.keys()))
+            await self._hand_back(sorted(beat.alive - self.holds.keys()))
 
     async def _hand_back(self, unknown: list[str]) -> None:
         """Give back what we own without knowing it; never started only if it came from a claim."""

@@ -56,13 +56,16 @@ class N8nBreaker:
         return asyncio.get_running_loop().time() < self._settled_at
 
     def trip(self, why: str) -> None:
-        """Stop asking n8n."""
+        """Stop asking n8n, which did not start a run."""
         if self.closed:
             self._trips += 1
-            self._closed.clear()
-            self._opened.set()
-            metrics.N8N_REACHABLE.set(0)
-            _LOG.warning("n8n_unreachable", reason=why)
+            self._open(why)
+
+    def _open(self, why: str) -> None:
+        self._closed.clear()
+        self._opened.set()
+        metrics.N8N_REACHABLE.set(0)
+        _LOG.warning("n8n_unreachable", reason=why)
 
     def worked(self) -> None:
         """Learn that n8n started a run."""
@@ -77,7 +80,7 @@ class N8nBreaker:
         while True:
             await self._until_opened()
             # Whoever opens it again and again, although the probe is answered, waits longer too.
-            wait = min(self._every, _FIRST_WAIT * 2 ** min(self._trips - 1, 10))
+            wait = min(self._every, _FIRST_WAIT * 2.0 ** min(self._trips - 1, 10))
             await asyncio.sleep(wait)
             while not await self._probe():
                 wait = min(self._every, 2 * wait)
@@ -95,4 +98,4 @@ class N8nBreaker:
                     await self._opened.wait()
             except TimeoutError:
                 if self._suspect is not None and self._suspect():
-                    self.trip("runs can't be followed")
+                    self._open("runs can't be followed")

@@ -260,7 +260,8 @@ class Worker:
         for one in written:
             ended = one.ended
             hold = self._holds.get(ended.id)
-            if hold is not None and hold.claimed.attempt == ended.attempt:
+            # Not over: the row went back to the queue and we claimed it again before we heard of it.
+            if hold is not None and hold.over and hold.claimed.attempt == ended.attempt:
                 _count(hold, one, now)
                 self._forget(hold)
         metrics.RUNNING.set(len(self._holds))
@@ -275,13 +276,14 @@ class Worker:
             async with asyncio.timeout(self._pace.grace):
                 while tasks := self._unfinished():
                     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        left = [hold for hold in self._holds.values() if hold.task and not hold.task.done()]
-        for hold in left:
-            assert hold.task is not None
-            hold.task.cancel()
-        deadline = loop.time() + _LAST_WORDS
+        left = [hold for hold in self._holds.values() if not hold.over]
+        tasks = self._unfinished()
+        for task in tasks:
+            task.cancel()
         with suppress(TimeoutError, *PASSING):
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(loop.time() + _LAST_WORDS):
+                if tasks:
+                    await asyncio.wait(tasks)
                 await self._completer.drained()
                 await self._hand_back(left)
 

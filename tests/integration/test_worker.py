@@ -269,3 +269,17 @@ async def test_nothing_may_begin_without_a_fresh_lease(db: Desk) -> None:
         await db.until(id_, "SUCCESS")
 
     assert steps == ["w1"]
+
+
+async def test_a_row_that_is_ours_without_our_knowing_is_taken_over(db: Desk) -> None:
+    """A claim may be committed and its answer lost."""
+    await db.automation()
+
+    async with working(db, runner := Scripted(), pace=replace(QUICK, lease=60.0, poll=30.0)):
+        await asyncio.sleep(0.5)  # it has looked, and sleeps now
+        [id_] = await db.ask()
+        taken = await db.executions.claim("w1", 1, lease=60.0)
+        await db.until(id_, "SUCCESS", seconds=5)
+
+    assert [id_] == [one.id for one in taken]
+    assert [(id_, True)] == [(one.id, one.adopted) for one in runner.seen]
