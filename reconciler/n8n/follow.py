@@ -62,7 +62,12 @@ class Follower:
         self._loop: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._prepared: asyncio.Task[None] | None = None
-        self.unreachable = False  # n8n did not answer the last time we asked
+        self._away = False  # n8n did not answer the last time we asked
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether n8n does not tell what becomes of runs that are waited for."""
+        return self._away and bool(self._sight.watches)
 
     async def aclose(self) -> None:
         """Stop following; whoever still waits is cancelled."""
@@ -206,7 +211,7 @@ class Follower:
     async def _follow(self) -> None:
         while self._sight.watches:
             self._wake.clear()
-            wait = self._pace.away if self.unreachable else self._sight.due()
+            wait = self._pace.away if self._away else self._sight.due()
             if wait > 0:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), wait)
@@ -215,6 +220,6 @@ class Follower:
             try:
                 await self._sight.turn()
             except ReconcilerError:
-                self.unreachable = True  # n8n being away is no reason to stop following
+                self._away = True  # n8n being away is no reason to stop following
             else:
-                self.unreachable = False
+                self._away = False

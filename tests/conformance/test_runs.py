@@ -336,3 +336,8 @@ async def test_the_entry_secret_is_not_in_what_is_recorded(place: Place) -> None
     await place.follower.run(flow.job(correlation))
     run = await place.runs.find(flow.id, correlation, since)
     assert SECRET not in repr(run)
+
+
+async def test_n8n_tells_its_time(place: Place) -> None:
+    assert place.bench.api.ahead is not None
+    assert abs(place.bench.api.ahead) < 5

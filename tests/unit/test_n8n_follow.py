@@ -131,6 +131,18 @@ async def test_n8n_being_away_does_not_lose_runs(place: Place) -> None:
     assert not place.follower.unreachable
 
 
+async def test_n8n_being_away_is_no_news_when_nobody_waits(place: Place) -> None:
+    place.fake.script(None, Outcome(seconds=NEVER))
+    call = asyncio.create_task(place.run())
+    await asyncio.sleep(0.1)
+    place.fake.faults.append(Fault(trouble=Trouble.REFUSED, path="/api/", times=1000))
+    while not place.follower.unreachable:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    call.cancel()
+    await asyncio.wait([call])
+    assert not place.follower.unreachable
+
+
 async def test_n8n_being_away_at_the_start_is_said(place: Place) -> None:
     place.fake.faults.append(Fault(trouble=Trouble.REFUSED, times=3))
     with pytest.raises(ReconcilerError) as caught:
