@@ -19,7 +19,12 @@ from reconciler.app import actor, new_id, open_database
 from reconciler.errors import ConflictError, UsageError
 from reconciler.settings import Settings
 from reconciler.store.database import Database
-from reconciler.store.directory import AutomationEntry, Directory, OrganizationEntry
+from reconciler.store.directory import (
+    NOT_STARTABLE,
+    AutomationEntry,
+    Directory,
+    OrganizationEntry,
+)
 from reconciler.store.event_records import EventRecord, EventRecords
 from reconciler.store.events import Events, NewEvent, Sent, Started
 from reconciler.store.executions import Cancelled, Execution, Executions
@@ -95,6 +100,11 @@ class Desk:
         """Ask for a run; raises UsageError and ConflictError when there will be none."""
         self.who.require(Action.AUTOMATIONS_RUN)
         automation = await self.automation(name)
+        if not automation.startable:
+            message = f"{automation.label} can't be started from outside: {NOT_STARTABLE}"
+            raise ConflictError(
+                message, hint="give its workflow a manual, webhook or schedule trigger"
+            )
         try:
             way = way_of_hand(await self.directory.triggers(automation.id), trigger)
         except UnknownTrigger as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from reconciler.store.database import Database
 from reconciler.store.webhooks import DEFAULT_PERIOD, DEFAULT_RATE
@@ -22,7 +22,7 @@ ORDER BY r.name NULLS LAST, o.id
 # Removed automations are found as well: their history stays.
 _AUTOMATIONS = b"""
 SELECT a.id, a."orgId", r.organization, r.name, a.name, a."isActive",
-       a."n8nWorkflowId"
+       a."n8nWorkflowId", coalesce(a.metadata #> '{reconciler,entry}' <> '[]', true)
 FROM public.automations a
 LEFT JOIN reconciler.resources r ON r.row_id = a.id AND r.kind = 'Automation'
 WHERE (%(home)s::text IS NULL OR a."orgId" = %(home)s)
@@ -50,6 +50,9 @@ FROM reconciler.automation_runtime WHERE automation_id = %(id)s
 """.encode()
 
 
+NOT_STARTABLE: Final = "other workflows call it, or n8n starts it by itself"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrganizationEntry:
     """An organization; *name* is that of the specs, None when no spec declares it."""
@@ -70,6 +73,7 @@ class AutomationEntry:
     title: str
     active: bool
     workflow_id: str | None  # n8n's
+    startable: bool  # False: only n8n itself or another workflow can start it
 
     @property
     def label(self) -> str:
@@ -117,6 +121,7 @@ class Directory:
                 title=row[4],
                 active=row[5],
                 workflow_id=row[6],
+                startable=row[7],
             )
             for row in await self._rows(_AUTOMATIONS, values)
         ]

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from reconciler.access import Action, Principal
 from reconciler.log import REDACTOR
-from reconciler.store.directory import Directory
+from reconciler.store.directory import AutomationEntry, Directory
 from reconciler.store.execution_documents import execution_document, summary_document
 from reconciler.store.executions import Cancelled, Executions, Filters
 from reconciler.trigger.execution import Accepted, Refusal
@@ -47,7 +47,9 @@ class ExecutionRoutes:
         name = query.automation
         filters = Filters(
             organization_id=who.organization_id,
-            automation_id=None if name is None else await automation_id(self._directory, name, who),
+            automation_id=None
+            if name is None
+            else (await find_automation(self._directory, name, who)).id,
             statuses=query.status,
             causes=query.cause,
             since=moment(query.since, "since"),
@@ -87,12 +89,12 @@ class ExecutionRoutes:
         return {"executionId": accepted.id, "status": "QUEUED", "retryOf": id_}
 
 
-async def automation_id(directory: Directory, name: str, who: Principal) -> str:
+async def find_automation(directory: Directory, name: str, who: Principal) -> AutomationEntry:
     """Find the automation that a caller names; raises Refused (404)."""
     found = await directory.automations(name, who.organization_id)
     if len(found) != 1:
         raise Refused(404, "not-found", "there is no such automation")
-    return found[0].id
+    return found[0]
 
 
 def require_accepted(accepted: Accepted) -> None:

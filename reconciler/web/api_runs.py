@@ -15,12 +15,12 @@ from reconciler.access import Action, Principal
 from reconciler.errors import ConflictError
 from reconciler.resource.payload import Json, Value
 from reconciler.store.calls import Calls
-from reconciler.store.directory import Directory
+from reconciler.store.directory import NOT_STARTABLE, Directory
 from reconciler.trigger.execution import Accepted, NewExecution
 from reconciler.trigger.manual import UnknownTrigger, Way, way_of_call
 from reconciler.trigger.match import FilterFailed
 from reconciler.web.answers import Refused
-from reconciler.web.api_executions import automation_id, busy, require_accepted
+from reconciler.web.api_executions import busy, find_automation, require_accepted
 from reconciler.web.auth import Needs
 from reconciler.web.bodies import RunBody, RunCall, run_call, schema_of
 from reconciler.web.waiting import Waiting
@@ -61,12 +61,15 @@ class RunRoutes:
 
     async def run(self, name: str, who: Runs, call: Call) -> Response:
         """Run an automation, named by id or name; `?wait=10s` waits for the result."""
-        id_ = await automation_id(self._directory, name, who)
-        way = await _way(self._directory, id_, call.body)
+        automation = await find_automation(self._directory, name, who)
+        if not automation.startable:
+            message = f"it can't be started from outside: {NOT_STARTABLE}"
+            raise Refused(409, "not-startable", message)
+        way = await _way(self._directory, automation.id, call.body)
         if way is None:
             return JSONResponse({"executionId": None, "status": "IGNORED"})
         new = NewExecution(
-            automation_id=id_,
+            automation_id=automation.id,
             cause=way.cause,
             trigger_data=cast("Value", call.body.input),
             trigger_id=way.trigger_id,

@@ -144,6 +144,21 @@ async def test_what_is_switched_off_or_full_says_so(api: Api) -> None:
     assert (409, "inactive") == (off.status_code, off.json()["error"]["code"])
 
 
+async def test_what_only_other_workflows_call_is_not_queued_to_fail(api: Api) -> None:
+    token = await api.token()
+    entry = "UPDATE automations SET metadata = %s WHERE id = 'acme-greet'"
+    api.tenants.sql(entry, '{"reconciler": {"entry": []}}')
+    closed = await api.run(token)
+    api.tenants.sql(entry, '{"reconciler": {"entry": [{"node": "Start"}]}}')
+    open_ = await api.run(token)
+
+    assert (409, "not-startable", 202) == (
+        closed.status_code,
+        closed.json()["error"]["code"],
+        open_.status_code,
+    )
+
+
 async def test_who_waits_gets_the_result_or_what_there_is_so_far(api: Api) -> None:
     token = await api.token()
 
