@@ -372,3 +372,33 @@ async def test_a_number_of_running_rows_that_somebody_spoilt_is_corrected(place:
         )
         == 2
     )
+
+
+async def test_beats_starts_and_ends_of_one_worker_never_wait_for_each_other(
+    upgraded_url: str, place: Desk
+) -> None:
+    await place.automation(max_concurrency=1000)
+    await place.ask(300)
+    claimed = await take(place, 300)
+    shuffled = random.Random(3).sample(claimed, len(claimed))
+
+    async with Database(upgraded_url, pool_size=12, lock_timeout=60) as other:
+        executions = Executions(other, new_id=new_id)
+
+        async def beat() -> None:
+            for _ in range(30):
+                await executions.beat("w1", 30)
+
+        async def start() -> None:
+            for at in range(0, 300, 50):
+                batch = [(one.id, 1, "n") for one in reversed(shuffled[at : at + 50])]
+                await executions.note_started("w1", batch)
+
+        async def finish(part: int) -> None:
+            for at in range(part, 300, 60):
+                await executions.complete("w1", [end(one) for one in shuffled[at : at + 30]])
+
+        # A deadlock would be a ConflictError.
+        await asyncio.gather(beat(), beat(), start(), start(), finish(0), finish(30))
+
+    assert await place.rows(COUNTERS, id="a1") == [(300, 300, 0)]

@@ -15,6 +15,7 @@ from typing import Any
 
 from reconciler.store.database import Connection
 from reconciler.store.executions.encoding import clean, encode_clean
+from reconciler.store.executions.lease import OWNED
 from reconciler.trigger.average import fold
 from reconciler.trigger.breaker import Breaker, Position, Verdict, after
 from reconciler.trigger.execution import TERMINAL, Ended, Status
@@ -67,7 +68,7 @@ WITH ended AS (
         id text, attempt smallint, status text, outcome text, retry_in float8, counts boolean,
         run text, version text, output json, truncated boolean, message text, stack text,
         node text, milliseconds integer)
-    WHERE e.id = ANY(%(ids)s) AND e.id = v.id AND e.attempt = v.attempt
+    WHERE e.id = ANY({OWNED}) AND e.id = v.id AND e.attempt = v.attempt
         AND e."leaseOwner" = %(worker)s
     RETURNING e.id, v.attempt, e."automationId" AS automation, e.status::text AS status,
         e."executionTime" AS took, v.counts OR e.status <> 'QUEUED' AS spent,
@@ -98,7 +99,7 @@ WITH ended AS (
         "errorMessage" = CASE WHEN e."cancelRequestedAt" IS NOT NULL THEN 'cancelled' END,
         attempt = e.attempt - 1, "n8nExecutionId" = NULL,
         "leaseOwner" = NULL, "leaseExpiresAt" = NULL, "updatedAt" = {_NOW}
-    WHERE e.id = ANY(%(ids)s) AND e.status = 'RUNNING' AND e."leaseOwner" = %(worker)s
+    WHERE e.id = ANY({OWNED}) AND e.status = 'RUNNING' AND e."leaseOwner" = %(worker)s
     RETURNING e.id, e.attempt + 1 AS attempt, e."automationId" AS automation, e.status::text,
         NULL::integer AS took, false AS counts, false AS spent
 ), {_LOCKED}

@@ -18,6 +18,12 @@ class Beat:
     cancelled: frozenset[str] = frozenset()
 
 
+# Rows of a worker, locked by id: whoever locks several of them does it in this order.
+OWNED = """ARRAY(
+        SELECT d.id FROM workflow_executions AS d
+        WHERE d.id = ANY(%(ids)s) AND d."leaseOwner" = %(worker)s ORDER BY d.id FOR NO KEY UPDATE
+    )"""
+
 # Locked by id, as completions lock them: otherwise the two could wait for each other.
 _BEAT = f"""
 UPDATE workflow_executions
@@ -34,7 +40,8 @@ WITH noted AS (
     UPDATE workflow_executions AS e SET "n8nExecutionId" = v.run, "updatedAt" = {_NOW}
     FROM unnest(%(ids)s::text[], %(attempts)s::smallint[], %(runs)s::text[])
         AS v(id, attempt, run)
-    WHERE e.id = v.id AND e.attempt = v.attempt AND e."leaseOwner" = %(worker)s
+    WHERE e.id = ANY({OWNED}) AND e.id = v.id AND e.attempt = v.attempt
+        AND e."leaseOwner" = %(worker)s
     RETURNING e.id, e.attempt, v.run
 )
 UPDATE reconciler.execution_attempts AS b SET n8n_execution_id = n.run
@@ -44,7 +51,7 @@ FROM noted AS n WHERE b.execution_id = n.id AND b.attempt = n.attempt
 _RELEASE = f"""
 UPDATE workflow_executions
 SET "leaseOwner" = NULL, "leaseExpiresAt" = {_NOW} - interval '1 second', "updatedAt" = {_NOW}
-WHERE id = ANY(%(ids)s) AND "leaseOwner" = %(worker)s
+WHERE id = ANY({OWNED}) AND "leaseOwner" = %(worker)s
 """.encode()
 
 
@@ -63,7 +70,6 @@ async def note_started(
     """Record which run of n8n each (id, attempt, n8n's execution id) became."""
     if not started:
         return
-    started = sorted(started)  # in the order in which completions lock
     values = {
         "worker": worker,
         "ids": [id_ for id_, _, _ in started],
