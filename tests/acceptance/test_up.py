@@ -91,6 +91,7 @@ def test_it_starts_applies_and_ends_what_it_started_and_the_state_survives(shell
         done = interrupt(running)
 
     assert 0 == done.code, done.said
+    _no_secret_was_said(shell.folder / ".reconciler", done)
     assert set() == alive(first)
     assert 78 == shell.run("plan").code, "nothing is configured any more"
 
@@ -131,6 +132,15 @@ def _a_second_up_is_refused(shell: Shell, running: Running) -> None:
     assert f"process {running.pid}" in done.err
     assert 4 == len(alive(servers(shell.folder)))
     shell.no_changes()
+
+
+def _no_secret_was_said(state: Path, done: Done) -> None:
+    files = ("encryption.key", "n8n/api-key", "n8n/encryption-key", "postgres/password")
+    secrets = {(state / name).read_text(encoding="utf-8").strip() for name in files}
+    standins = (state / "dev.env").read_text(encoding="utf-8").splitlines()
+    secrets |= {line.partition("=")[2] for line in standins if "=" in line}
+    assert len(secrets) > len(files)
+    assert set() == {secret for secret in secrets if secret in done.out + done.err}
 
 
 def _secrets_are_private(state: Path) -> None:
