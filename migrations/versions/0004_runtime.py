@@ -29,7 +29,7 @@ COLUMNS = {
 }
 
 UNSCHEDULED = (
-    '"triggerType" = \'SCHEDULE\' AND "scheduleDigest" IS DISTINCT FROM '
+    '("triggerType" = \'SCHEDULE\') IS TRUE AND "scheduleDigest" IS DISTINCT FROM '
     "CASE WHEN \"isActive\" THEN COALESCE(timezone, 'UTC') || chr(10) || "
     "COALESCE(\"cronSchedule\", '') END"
 )

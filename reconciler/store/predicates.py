@@ -14,9 +14,9 @@ TAKEN_IN: Final = (
     "CASE WHEN \"isActive\" THEN COALESCE(timezone, 'UTC') || chr(10) || "
     "COALESCE(\"cronSchedule\", '') END"
 )
+# IS TRUE keeps the planner from reading all schedules through the index of types.
+IS_SCHEDULE: Final = "(\"triggerType\" = 'SCHEDULE') IS TRUE"
 # Schedules that are not (any more) as the scheduler took them in.
-UNSCHEDULED: Final = (
-    f'"triggerType" = \'SCHEDULE\' AND "scheduleDigest" IS DISTINCT FROM {TAKEN_IN}'
-)
+UNSCHEDULED: Final = f'{IS_SCHEDULE} AND "scheduleDigest" IS DISTINCT FROM {TAKEN_IN}'
 # Runs of a schedule that have not ended.
 LIVE_SCHEDULED: Final = "status IN ('QUEUED', 'RUNNING') AND \"scheduledFor\" IS NOT NULL"

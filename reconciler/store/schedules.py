@@ -16,7 +16,7 @@ from typing import Any
 from reconciler.store import scheduled
 from reconciler.store.database import Connection, Database
 from reconciler.store.executions.insert import insert
-from reconciler.store.predicates import TAKEN_IN, UNSCHEDULED
+from reconciler.store.predicates import IS_SCHEDULE, TAKEN_IN, UNSCHEDULED
 from reconciler.store.scheduled import NOW, Row
 from reconciler.trigger.execution import Accepted, NewExecution
 from reconciler.trigger.next_fire import next_fire, schedule_problem
@@ -29,21 +29,24 @@ SELECT
     EXISTS (
         SELECT FROM reconciler.automation_runtime AS r
         JOIN automations AS a ON a.id = r.automation_id AND a."isActive" WHERE r.paused),
-    EXISTS (SELECT FROM workflow_executions WHERE status = 'QUEUED' AND "runAt" >= {scheduled.HELD}),
+    COALESCE((
+        SELECT "runAt" FROM workflow_executions WHERE status = 'QUEUED'
+        ORDER BY "runAt" DESC LIMIT 1) >= {scheduled.HELD}, false),
     (
-        SELECT extract(epoch FROM min("nextFireAt") - {NOW})::float8
-        FROM workflow_triggers WHERE "isActive" AND "nextFireAt" IS NOT NULL)
+        SELECT extract(epoch FROM "nextFireAt" - {NOW})::float8
+        FROM workflow_triggers WHERE "isActive" AND "nextFireAt" IS NOT NULL
+        ORDER BY "nextFireAt" LIMIT 1)
 """.encode()
 
-_RESUME = b"""
+_RESUME = f"""
 WITH back AS (
     UPDATE reconciler.automation_runtime AS r SET paused = false
     FROM automations AS a WHERE r.paused AND a.id = r.automation_id AND a."isActive"
     RETURNING r.automation_id
 )
 UPDATE workflow_triggers AS t SET "scheduleDigest" = NULL, "nextFireAt" = NULL
-FROM back WHERE t."automationId" = back.automation_id AND t."triggerType" = 'SCHEDULE'
-"""
+FROM back WHERE t."automationId" = back.automation_id AND {IS_SCHEDULE}
+""".encode()
 
 _RELEASE = f"""
 UPDATE workflow_executions AS w SET "runAt" = {NOW}, "updatedAt" = {NOW},
