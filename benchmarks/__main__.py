@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import applying, peer, planning, validate
+from benchmarks import applying, peer, planning, running, schedules, validate
 from benchmarks.figures import Figure, table, write
 from benchmarks.rig import Rig, servers
 
-PARTS = ("validate", "apply", "change", "peer", "plan", "scale")
+PARTS = ("validate", "run", "schedules", "apply", "change", "peer", "plan", "scale")
 
 
 def main() -> None:
@@ -38,13 +38,24 @@ def main() -> None:
 
 
 def _keep(options: argparse.Namespace, figures: list[Figure]) -> None:
-    sizes = {name: getattr(options, name) for name in ("specs", "small", "large", "rounds")}
+    sizes = {name: getattr(options, name) for name in ("specs", "runs", "small", "large", "rounds")}
     write(options.out, figures, sizes)
 
 
 def _with_servers(
     rig: Rig, parts: set[str], options: argparse.Namespace, figures: list[Figure]
 ) -> None:
+    runtime: dict[str, Callable[[], list[Figure]]] = {
+        "run": lambda: running.run(rig, options.runs, options.rounds),
+        "schedules": lambda: schedules.run(rig.server_url),
+    }
+    for part, measure in runtime.items():
+        if part in parts:
+            print(f"{part}: minutes", flush=True)
+            found = measure()
+            figures += found
+            print(table(found), flush=True)
+            _keep(options, figures)
     small: dict[str, Callable[[], list[Figure]]] = {
         "apply": lambda: applying.run_apply(rig, options.small, options.rounds),
         "change": lambda: applying.run_change(rig, options.small),
@@ -74,6 +85,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="where the figures go as JSON")
     parser.add_argument("--specs", type=int, default=5000, help="spec files to validate")
     parser.add_argument("--small", type=int, default=100, help="automations to apply and change")
+    parser.add_argument("--runs", type=int, default=200, help="executions through n8n in a round")
     parser.add_argument("--large", type=int, default=1000, help="automations to plan")
     parser.add_argument("--rounds", type=int, default=3, help="how often new ones are applied")
     options = parser.parse_args()
