@@ -22,7 +22,7 @@ _NOW = "date_trunc('milliseconds', statement_timestamp() AT TIME ZONE 'UTC')"
 _INSERT = f"""
 WITH asked AS MATERIALIZED (
     SELECT * FROM unnest(
-        %(ids)s::text[], %(automations)s::text[], %(causes)s::text[], %(data)s::text[],
+        %(ids)s::text[], %(automations)s::text[], %(causes)s::text[], %(data)b::text[],
         %(triggers)s::text[], %(keys)s::text[], %(scheduled)s::timestamptz[],
         %(run_at)s::timestamptz[], %(priorities)s::smallint[], %(retry_of)s::text[],
         %(methods)s::text[], %(metadata)s::text[]
