@@ -72,6 +72,24 @@ def test_a_second_signal_ends_it_at_once(
     assert "Traceback" not in daemon.log.read_text("utf-8")
 
 
+def test_while_it_stops_it_takes_nothing_new_and_says_why(
+    tmp_path: Path, environ: dict[str, str], upgraded_url: str
+) -> None:
+    with listening(tmp_path, environ, *ROLES) as daemon:
+        with psycopg.connect(upgraded_url) as connection:
+            connection.execute("LOCK TABLE workflow_executions")  # somebody has to be waited for
+            time.sleep(1.5)
+            daemon.signal()
+            until(lambda: daemon.said("stopping"), "stopping")
+            ready, live = daemon.get("/readyz"), daemon.get("/livez")
+            refused = _post(f"{daemon.url}/api/webhooks/automation/any", {})
+
+        assert 0 == daemon.end()
+    assert (503, 200) == (ready[0], live[0])
+    assert "stopping" in json.loads(ready[1])["reasons"]
+    assert "stopping" == json.loads(refused)["error"]["code"]
+
+
 def test_without_its_database_it_is_live_but_not_ready_and_names_no_host(
     tmp_path: Path, environ: dict[str, str], upgraded_url: str
 ) -> None:
