@@ -18,7 +18,7 @@ from reconciler.plan.guard import Policy
 from reconciler.plan.held import withhold
 from reconciler.plan.planner import PlanOptions
 from reconciler.plan.restraint import Hold, Place, Restraint
-from reconciler.source.sight import Sighting
+from reconciler.source.sight import Sighting, fault
 from reconciler.store.holds import Holds
 from reconciler.store.operations import Applied, Operations
 from reconciler.store.sources import Sources
@@ -85,18 +85,20 @@ async def release(session_holds: Holds, place: Place, newest: str | None) -> tup
     for hold in await session_holds.open():
         undone = hold.pinned is not None and hold.place == place
         if undone and newest is not None and newest == hold.rolled_back_from:
-            message = f"the newest commit is still {newest}, which was rolled back"
+            message = f"the newest valid commit is still {newest}, which was rolled back"
             hint = "commit a fix first (git revert), or apply it again with --anyway"
             raise GuardRefused(message, hint=hint)
     return await session_holds.release(place, by=actor())
 
 
 async def newest_revision(session: Session) -> str | None:
-    """Tell the newest revision of the specs; what a daemon saw last when git can't be asked."""
+    """Tell the newest revision that would be applied; what a daemon knows when git can't be asked."""
+    state = await Sources(session.database).load()
     try:
-        return (await specs_of(session.settings).look()).name
+        sighting = await specs_of(session.settings).look()
     except (GitUnreachable, RevisionGone):
-        return (await Sources(session.database).load()).seen
+        return state.good
+    return sighting.name if fault(sighting) is None else state.good
 
 
 def _pick(history: Sequence[Applied], word: str | None) -> str:

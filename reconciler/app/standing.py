@@ -98,5 +98,7 @@ def annotated(
         return replace(standing, reason=reason, health=health)
     runs = standing.address.kind in {"Automation", "Trigger"}
     if on_fire and runs and standing.health is Health.HEALTHY:
-        return replace(standing, health=Health.PAUSED, reason=f"runs are {on_fire[0]}")
+        synced = standing.sync is Sync.SYNCED
+        reason = f"runs are {on_fire[0]}" if synced else standing.reason
+        return replace(standing, health=Health.PAUSED, reason=reason)
     return standing

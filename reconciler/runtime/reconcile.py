@@ -21,7 +21,7 @@ from reconciler.clock import Clock
 from reconciler.diagnostics import SpecError
 from reconciler.errors import GitUnreachable, LockHeld, ReconcilerError, RevisionGone
 from reconciler.log import bound, get_logger
-from reconciler.source.sight import Sighting, Specs
+from reconciler.source.sight import Sighting, Specs, fault, first_error
 
 _log = get_logger("reconcile")
 _STEP: Final = 2.0  # seconds between two looks at whether somebody pushed
@@ -296,24 +296,6 @@ async def _before(stopping: asyncio.Event, work: Coroutine[None, None, None]) ->
         for task in (working, ending):
             task.cancel()
         await asyncio.wait({working, ending})
-
-
-def fault(sighting: Sighting) -> str | None:
-    """Say what keeps a revision from being applied, as far as its files tell; None: nothing."""
-    if not sighting.loaded.ok:
-        return first_error(SpecError(sighting.loaded.diagnostics))
-    if not sighting.loaded.resources:
-        return "it holds no spec document"
-    return None
-
-
-def first_error(error: SpecError) -> str:
-    """Say in one line what is wrong and where."""
-    found = next((d for d in error.diagnostics if d.is_error), None)
-    if found is None:
-        return str(error)
-    where = f"{found.mark}: " if found.mark else ""
-    return f"{error}: {where}{found.message} [{found.code}]"
 
 
 def _kind(order: Order) -> str:

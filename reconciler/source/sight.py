@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
+from reconciler.diagnostics import SpecError
 from reconciler.errors import GitUnreachable, RevisionGone
 from reconciler.source.mirror import Mirror, label
 from reconciler.spec.link import Loaded, Models
@@ -22,6 +23,24 @@ class Sighting:
     revision: str | None  # what records call it; None: no git is involved
     loaded: Loaded
     commit: str | None = None  # the full id, where it is exactly one commit
+
+
+def fault(sighting: Sighting) -> str | None:
+    """Say what keeps a revision from being applied, as far as its files tell; None: nothing."""
+    if not sighting.loaded.ok:
+        return first_error(SpecError(sighting.loaded.diagnostics))
+    if not sighting.loaded.resources:
+        return "it holds no spec document"
+    return None
+
+
+def first_error(error: SpecError) -> str:
+    """Say in one line what is wrong and where."""
+    found = next((d for d in error.diagnostics if d.is_error), None)
+    if found is None:
+        return str(error)
+    where = f"{found.mark}: " if found.mark else ""
+    return f"{error}: {where}{found.message} [{found.code}]"
 
 
 class Specs(Protocol):

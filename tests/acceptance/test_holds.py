@@ -165,7 +165,13 @@ class TestRollback:
             refused = stage.shell.run("unhold", "/", **env)
             assert (refused.code, bad in refused.err) == (5, True), refused.said
 
-            repository.automation("greeter", says="fixed")
+            repository.text("broken.yaml", "nonsense: [")
+            team.push()
+            after_a_turn(stage)
+            refused = stage.shell.run("unhold", "/", **env)
+            assert (refused.code, bad in refused.err) == (5, True), refused.said
+
+            repository.drop("broken").automation("greeter", says="fixed")
             team.push()
             after_a_turn(stage)
             assert said_by(stage, "greeter") == "one"
