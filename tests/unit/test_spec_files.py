@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.kinds.models import MODELS
-from reconciler.source import files
+from reconciler.source import rules
 from reconciler.source.files import read_specs
 from reconciler.source.load import load
 
@@ -102,7 +102,7 @@ def test_a_folder_or_a_pipe_named_like_a_file_is_reported(root: Path) -> None:
 
 def test_a_file_of_two_megabytes_is_reported(root: Path) -> None:
     (root / "a.yaml").write_bytes(b"# " + b"x" * (2 << 20))
-    (root / "b.yaml").write_bytes(b"#" + b"x" * (files.MAX_FILE - 1))
+    (root / "b.yaml").write_bytes(b"#" + b"x" * (rules.MAX_FILE - 1))
     assert found(root) == ["specs/a.yaml:1:1 FIL104"]
 
 
@@ -193,7 +193,7 @@ def test_a_workflow_file_that_cannot_be_used_is_reported(
     (tmp_path / "outside.json").write_text("{}")
     (root / "link.json").symlink_to(tmp_path / "outside.json")
     (root / "broken.json").symlink_to("nothing")
-    (root / "large.json").write_bytes(b" " * (files.MAX_WORKFLOW + 1))
+    (root / "large.json").write_bytes(b" " * (rules.MAX_WORKFLOW + 1))
     (root / "latin.json").write_bytes(b'{"a": "\xff"}')
     (root / "text.json").write_text("nodes: []")
     (root / "list.json").write_text("[]")
