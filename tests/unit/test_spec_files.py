@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.kinds.models import MODELS
-from reconciler.source import rules
+from reconciler.source import files, rules
 from reconciler.source.files import read_specs
 from reconciler.source.load import load
 
