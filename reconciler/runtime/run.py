@@ -122,7 +122,8 @@ class N8nRunner:
             if self._breaker.trips < _OUTAGE_TRIPS:
                 return outcome.untried(hold, _now(), error.message)
         elif error.retryable and self._breaker.settling:
-            return outcome.untried(hold, _now(), error.message, wait=_ASK_AGAIN)
+            wait = max(_ASK_AGAIN, error.retry_after or 0.0)
+            return outcome.untried(hold, _now(), error.message, wait)
         failed = outcome.ended(hold, _now(), Status.FAILED, error.message)
         return outcome.again(hold, failed, error.retry_after) if error.retryable else failed
 

@@ -164,5 +164,18 @@ async def all_over(url: str, seconds: float, why: Fleet | None = None) -> float:
                 return time.monotonic() - begun
         if time.monotonic() - begun > seconds:
             logs = "" if why is None else why.logs()
-            raise AssertionError(f"{left} executions are open after {seconds:g} s\n{logs}")
+            raise AssertionError(
+                f"{left} executions are open after {seconds:g} s\n{_open(url)}\n{logs}"
+            )
         await asyncio.sleep(0.1)
+
+
+def _open(url: str) -> str:
+    """Describe what is open."""
+    query = b"""
+        SELECT id, status::text, attempt, "runAt" - (clock_timestamp() AT TIME ZONE 'UTC'),
+            "leaseExpiresAt" - (clock_timestamp() AT TIME ZONE 'UTC'), "errorMessage"
+        FROM workflow_executions WHERE status IN ('QUEUED', 'RUNNING') LIMIT 20
+        """
+    with psycopg.connect(url, autocommit=True) as connection:
+        return "\n".join(str(row) for row in connection.execute(query))

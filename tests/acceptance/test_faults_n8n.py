@@ -38,7 +38,7 @@ async def test_n8n_answers_429_and_500_and_html(on_real: Stage, record_property:
     begun = time.monotonic()
 
     def moody(method: str, path: str) -> Answer | None:
-        enough = trouble.given >= 60
+        enough = trouble.given >= 30
         if enough or dice.random() > (0.3 if "/webhook/" in path else 0.1):
             return None
         return dice.choice(
@@ -55,7 +55,8 @@ async def test_n8n_answers_429_and_500_and_html(on_real: Stage, record_property:
         with fleet(plant.env(N8N_URL=trouble.url), heartbeat=2.0) as workers:
             workers.start()
             await callers.call(120, pause=0.2)
-            await all_over(on_real.database_url, 60, workers)
+            # Whether a bad answer came before or after the run began has to be looked up: 8 s each.
+            await all_over(on_real.database_url, 120, workers)
     found = figures(on_real.database_url, callers.accepted)
     repeated = await plant.repeated()
     record_property(
@@ -169,8 +170,8 @@ async def test_n8n_is_killed_and_restarted_under_load(
     instance = Instance(n8n.url, api_key)
     stage = Stage(shell, Repository(tmp_path / "specs", "acme"), instance, database_url)
     plant = Plant(stage)
-    plant.automation("quick", quick())
-    plant.automation("slow", slow(2))
+    plant.automation("quick", quick(), timeout="5m")
+    plant.automation("slow", slow(2), timeout="5m")
     names = plant.apply()
     record(database_url)
     callers = Callers(database_url, [*names.values()])
@@ -178,7 +179,7 @@ async def test_n8n_is_killed_and_restarted_under_load(
     with fleet(plant.env()) as workers:
         for _ in range(2):
             workers.start()
-        calls = asyncio.create_task(callers.call(240, pause=0.5))
+        calls = asyncio.create_task(callers.call(160, pause=0.5))
         await asyncio.sleep(6)
         facts = n8n.status()
         assert facts is not None
@@ -187,7 +188,7 @@ async def test_n8n_is_killed_and_restarted_under_load(
         await asyncio.sleep(6)
         await asyncio.to_thread(restart, n8n, 0.5)
         await calls
-        await all_over(database_url, 60, workers)
+        await all_over(database_url, 150, workers)
     found = figures(database_url, callers.accepted)
     repeated = await plant.repeated()
     instance.close()
@@ -196,7 +197,7 @@ async def test_n8n_is_killed_and_restarted_under_load(
         f"{found}; {len(repeated)} run again in n8n, {time.monotonic() - begun:.0f} s",
     )
     found.hold()
-    assert found.states == {"SUCCESS": 240}
+    assert found.states == {"SUCCESS": 160}
 
 
 def restart(n8n: EmbeddedN8n, seconds: float) -> None:
