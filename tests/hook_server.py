@@ -14,7 +14,10 @@ from tests.hooks_rig import serving
 
 async def main() -> None:
     """Serve until somebody closes our standard input."""
-    async with Database(sys.argv[1], pool_size=4) as database, serving(database) as hooks:
+    async with (
+        Database(sys.argv[1], pool_size=4, scans=False) as database,
+        serving(database) as hooks,
+    ):
         print(hooks.url, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 

@@ -48,12 +48,15 @@ class Base:
     notifier: Notifier
     stack: AsyncExitStack
 
-    async def own_database(self, name: str, connections: int) -> Database:
+    async def own_database(self, name: str, connections: int, *, scans: bool = True) -> Database:
         """Open connections that other parts of the daemon can't use up."""
         url = self.settings.database_url
         assert url is not None  # or the first connection had failed
         database = Database(
-            url.get_secret_value(), application_name=f"reconciler {name}", pool_size=connections
+            url.get_secret_value(),
+            application_name=f"reconciler {name}",
+            pool_size=connections,
+            scans=scans,
         )
         return await self.stack.enter_async_context(database)
 
@@ -154,7 +157,8 @@ def sweeps(settings: Settings, database: Database) -> dict[str, Sweep]:
 async def _add_api(parts: Parts, base: Base) -> None:
     database = await base.own_database("api", 8)
     executions = base.executions(database)
-    direct: Mapping[str, Any] = webhook_routes(base.settings, database, executions, base.notifier)
+    hooks = await base.own_database("webhooks", 6, scans=False)
+    direct: Mapping[str, Any] = webhook_routes(base.settings, hooks, executions, base.notifier)
     for app in direct.values():
         base.stack.push_async_callback(app.rejections.flush)
     parts.direct.update(direct)

@@ -2,7 +2,8 @@
 
 A statement of its own costs one round trip and one commit for all calls that wait, which is
 what makes webhooks fast. The rows of the rate windows are locked first and in order, so that
-daemons neither count past each other nor wait in a circle. What it inserts is the same as
+daemons neither count past each other nor wait in a circle. Look-ups are lateral and limited: a
+plan that was made while a table was small must not read all of it later. What it inserts is what
 `reconciler.store.executions.insert` does, a test compares them. Not here: reading its answers.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from reconciler.store.executions.claim import WAITS
 from reconciler.store.executions.insert import (
     DEFAULT_MAX_QUEUED,
     DEFAULT_RETRIES,
@@ -70,36 +72,51 @@ WITH asked AS MATERIALIZED (
     ) WITH ORDINALITY AS v(
         id, automation, trigger, key, method, "limit", period, remote, bytes, data, place)
 ), {_WINDOWS}, known AS MATERIALIZED (
-    SELECT v.place, COALESCE(e.id, d.execution_id) AS id, e.status::text AS status
+    SELECT v.place, e.id, e.status, (
+        SELECT d.execution_id FROM reconciler.webhook_deliveries AS d
+        WHERE d.automation_id = v.automation AND d.replay_key = v.key AND d.accepted
+        LIMIT 1
+    ) AS delivered
     FROM asked AS v
-    LEFT JOIN workflow_executions AS e
-        ON e."automationId" = v.automation AND e."idempotencyKey" = v.key
-    LEFT JOIN reconciler.webhook_deliveries AS d
-        ON d.automation_id = v.automation AND d.replay_key = v.key AND d.accepted
-    WHERE v.key IS NOT NULL AND COALESCE(e.id, d.execution_id) IS NOT NULL
+    LEFT JOIN LATERAL (
+        SELECT x.id, x.status::text FROM workflow_executions AS x
+        WHERE x."automationId" = v.automation AND x."idempotencyKey" = v.key
+        LIMIT 1
+    ) AS e ON true
+    WHERE v.key IS NOT NULL
 ), checked AS MATERIALIZED (
     SELECT v.*, a."orgId" AS organization, r.automation_id IS NULL AS bare, s.revision,
         r.timeout_seconds, r.max_retries, r.queue_deadline_seconds,
         COALESCE(r.max_queued, {DEFAULT_MAX_QUEUED}) AS room,
-        k.id AS known_id, k.status AS known_status,
+        COALESCE(k.id, k.delivered) AS known_id, k.status AS known_status,
         CASE
-            WHEN a.id IS NULL OR t.id IS NULL THEN 'unknown'
+            WHEN a."orgId" IS NULL OR t."isActive" IS NULL THEN 'unknown'
             WHEN NOT a."isActive" OR NOT t."isActive" THEN 'inactive'
-            WHEN k.id IS NOT NULL THEN 'known'
+            WHEN COALESCE(k.id, k.delivered) IS NOT NULL THEN 'known'
             WHEN w.automation_id IS NULL THEN 'bare'
         END AS refusal, w.free
     FROM asked AS v
-    LEFT JOIN automations AS a ON a.id = v.automation
-    LEFT JOIN workflow_triggers AS t ON t.id = v.trigger AND t."automationId" = v.automation
-    LEFT JOIN reconciler.automation_runtime AS r ON r.automation_id = v.automation
-    LEFT JOIN reconciler.resources AS s ON s.row_id = v.automation
+    LEFT JOIN LATERAL (
+        SELECT x."orgId", x."isActive" FROM automations AS x WHERE x.id = v.automation LIMIT 1
+    ) AS a ON true
+    LEFT JOIN LATERAL (
+        SELECT x."isActive" FROM workflow_triggers AS x
+        WHERE x.id = v.trigger AND x."automationId" = v.automation LIMIT 1
+    ) AS t ON true
+    LEFT JOIN LATERAL (
+        SELECT x.* FROM reconciler.automation_runtime AS x
+        WHERE x.automation_id = v.automation LIMIT 1
+    ) AS r ON true
+    LEFT JOIN LATERAL (
+        SELECT x.revision FROM reconciler.resources AS x WHERE x.row_id = v.automation LIMIT 1
+    ) AS s ON true
     LEFT JOIN known AS k ON k.place = v.place
     LEFT JOIN windows AS w ON w.automation_id = v.automation
 ), crowd AS MATERIALIZED (
     SELECT c.automation, (
         SELECT count(*) FROM (
             SELECT FROM workflow_executions AS e
-            WHERE e."automationId" = c.automation AND e.status = 'QUEUED' LIMIT c.room
+            WHERE e."automationId" = c.automation AND {WAITS} LIMIT c.room
         ) AS waiting
     ) AS waiting
     FROM (SELECT DISTINCT automation, room FROM checked WHERE refusal IS NULL) AS c
@@ -171,11 +188,16 @@ ON CONFLICT DO NOTHING
 
 # A statement of its own: it sees what another daemon committed while the first one waited.
 KNOWN: Final = b"""
-SELECT v.place, COALESCE(e.id, d.execution_id), e.status::text
+SELECT v.place, COALESCE(e.id, (
+        SELECT d.execution_id FROM reconciler.webhook_deliveries AS d
+        WHERE d.automation_id = v.automation AND d.replay_key = v.key AND d.accepted
+        LIMIT 1
+    )), e.status
 FROM unnest(%(automations)s::text[], %(keys)s::text[], %(places)s::integer[])
     AS v(automation, key, place)
-LEFT JOIN workflow_executions AS e
-    ON e."automationId" = v.automation AND e."idempotencyKey" = v.key
-LEFT JOIN reconciler.webhook_deliveries AS d
-    ON d.automation_id = v.automation AND d.replay_key = v.key AND d.accepted
+LEFT JOIN LATERAL (
+    SELECT x.id, x.status::text FROM workflow_executions AS x
+    WHERE x."automationId" = v.automation AND x."idempotencyKey" = v.key
+    LIMIT 1
+) AS e ON true
 """

@@ -58,10 +58,15 @@ class Database:
         pool_size: int = 4,
         statement_timeout: float = 30.0,
         lock_timeout: float = 5.0,
+        scans: bool = True,
     ) -> None:
-        """Remember where to connect (timeouts in seconds); raises ConfigError for a bad URL."""
+        """Remember where to connect (timeouts in seconds); raises ConfigError for a bad URL.
+
+        Without *scans* plans read whole tables only where no index will do: right for a few
+        statements that are prepared while tables are small and used when they are large.
+        """
         self.target: Target = parse_url(url, application_name=application_name)
-        self._settings = _settings(statement_timeout, lock_timeout)
+        self._settings = _settings(statement_timeout, lock_timeout, scans=scans)
         self._patience = 2 * statement_timeout  # for a server that doesn't even end statements
         self._slots = asyncio.Semaphore(pool_size)
         self._idle: list[Connection] = []
@@ -226,7 +231,7 @@ def require_version(current: str | None, place: str) -> None:
         raise DatabaseTooOld(message, hint=UPGRADE_HINT)
 
 
-def _settings(statement_timeout: float, lock_timeout: float) -> str:
+def _settings(statement_timeout: float, lock_timeout: float, *, scans: bool) -> str:
     """Write the session's settings as one script: some poolers refuse them at connection time."""
     values = {
         "statement_timeout": f"{round(statement_timeout * 1000)}",
@@ -235,6 +240,7 @@ def _settings(statement_timeout: float, lock_timeout: float) -> str:
         "timezone": "'UTC'",
         "search_path": "public",
         "client_min_messages": "warning",
+        **({} if scans else {"enable_seqscan": "off"}),
     }
     return "; ".join(f"SET {name} TO {value}" for name, value in values.items())
 

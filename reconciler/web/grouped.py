@@ -1,6 +1,7 @@
-"""Group commit: what arrives while the last batch is under way makes up the next one.
+"""Group commit: what arrives while batches are under way makes up the next one.
 
-Nobody waits for a timer, and the more arrives, the less each costs. Not here: the work itself.
+Nobody waits for a timer, and the more arrives, the less each costs. Two batches may be under way,
+so that PostgreSQL can write both to the disk at once. Not here: the work itself.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ Answered = TypeVar("Answered")
 
 
 class Grouped(Generic[Asked, Answered]):
-    """Calls *work* with everything that waits, one batch at a time."""
+    """Calls *work* with everything that waits, a few batches at a time."""
 
     def __init__(
         self,
@@ -24,13 +25,16 @@ class Grouped(Generic[Asked, Answered]):
         *,
         batch: int = 200,
         waiting: int = 5000,
+        at_once: int = 2,
     ) -> None:
         """*batch* is the largest batch; more than *waiting* calls are refused with 503."""
         self._work = work
         self._batch = batch
         self._most = waiting
         self._waiting: list[tuple[Asked, asyncio.Future[Answered]]] = []
-        self._worker: asyncio.Task[None] | None = None
+        self._at_once = at_once
+        self._busy = 0
+        self._workers: set[asyncio.Task[None]] = set()
 
     async def __call__(self, one: Asked) -> Answered:
         """Wait for the answer to *one*; raises what the batch raised."""
@@ -38,8 +42,11 @@ class Grouped(Generic[Asked, Answered]):
             raise Refused(503, "busy", "too much to do", {"Retry-After": str(RETRY_AFTER)})
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         self._waiting.append((one, future))
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._run())
+        if self._busy < self._at_once:
+            self._busy += 1
+            worker = asyncio.create_task(self._run())
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
         return await future
 
     async def _run(self) -> None:
@@ -49,7 +56,7 @@ class Grouped(Generic[Asked, Answered]):
                 del self._waiting[: self._batch]
                 await self._serve(batch)
         finally:
-            self._worker = None
+            self._busy -= 1
 
     async def _serve(self, batch: Sequence[tuple[Asked, asyncio.Future[Answered]]]) -> None:
         asked = [one for one, _ in batch]

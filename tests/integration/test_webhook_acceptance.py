@@ -189,3 +189,18 @@ async def test_what_cannot_be_stored_spoils_nobody_elses_call(
     object.__setattr__(bad.new, "trigger_data", {"body": "\0"})
     answers = await Deliveries(database, new_id=new_id).accept([call("a"), bad, call("b")])
     assert [True, False, True] == [bool(a.accepted and a.accepted.fresh) for a in answers]
+
+
+@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+async def test_no_table_is_read_whole_even_by_a_plan_made_while_all_were_empty(
+    upgraded_url: str, world: Tenants, mode: str
+) -> None:
+    world.sql("ANALYZE")
+    async with Database(upgraded_url, scans=False) as database:
+        batch = module._Batch([call("one"), call("two")], new_id, {})
+        async with database.transaction() as connection:
+            await connection.execute(f"SET LOCAL plan_cache_mode TO {mode}")
+            cursor = await connection.execute(b"EXPLAIN (COSTS off) " + ACCEPT, batch.values())
+            plan = [line for (line,) in await cursor.fetchall()]
+    assert [] == [line for line in plan if "Seq Scan" in line]
+    assert any("Index" in line for line in plan)
