@@ -74,9 +74,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A run began; its id is known only where the entry tells it."""
-
-    execution_id: str | None = None
+    """A run began. Its id is not told: an answer that names one is a workflow's own words."""
 
 
 class Entry:
@@ -124,8 +122,6 @@ def judge(answer: Answer, now: datetime) -> Started:
     said = _said(answer)
     if answer.status == 200 and said.get("message") == _STARTED:
         return Started()
-    if answer.status == 200 and set(said) == {"executionId"}:
-        return Started(execution_id=str(said["executionId"]))
     refusal = _refusal(answer, said)
     if refusal is not None:
         raise refusal

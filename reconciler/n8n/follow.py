@@ -164,9 +164,7 @@ class Follower:
         otherwise: NotStarted | None = None
         try:
             if call.done():
-                started = call.result()
-                if started.execution_id is not None:
-                    watch.learn(started.execution_id)
+                call.result()
         except StartUnknown as error:
             answer, otherwise = error.answer, error.otherwise
         watch.settle(sure=otherwise is None)

@@ -27,8 +27,12 @@ def test_the_fixed_answer_means_that_a_run_began() -> None:
     assert judge(answer(200, {"message": "Workflow was started"}), NOW) == Started()
 
 
-def test_an_answer_with_an_id_names_the_run() -> None:
-    assert judge(answer(200, {"executionId": "17"}), NOW) == Started(execution_id="17")
+@pytest.mark.parametrize("named", ["17", 17, "order-77"])
+def test_a_workflow_that_answers_with_an_id_names_no_run(named: object) -> None:
+    with pytest.raises(StartUnknown) as caught:
+        judge(answer(200, {"executionId": named}), NOW)
+    assert caught.value.answer is not None
+    assert json.loads(caught.value.answer.content) == {"executionId": named}
 
 
 @pytest.mark.parametrize(
