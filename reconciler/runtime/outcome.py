@@ -43,17 +43,20 @@ def untried(hold: Hold, now: float, message: str, wait: float = 0.0) -> Ended:
     return replace(back, outcome=Status.FAILED, retry_in=wait, counts=False)
 
 
-def lost(hold: Hold, now: float) -> Ended:
-    """Decide about a run whose worker is gone and that n8n does not know."""
-    message = "the worker was lost, and n8n does not know of a run"
+def lost(
+    hold: Hold, now: float, message: str = "the worker was lost, and n8n does not know of a run"
+) -> Ended:
+    """Decide about a run that n8n does not know, after its worker or n8n itself was gone."""
     failed = ended(hold, now, Status.FAILED, message)
     if hold.claimed.at_most_once:
         return replace(failed, error_message=f"{message}; it is not repeated (atMostOnce)")
     return again(hold, failed)
 
 
-def finished(hold: Hold, now: float, run: Run) -> Ended:
-    """Record how n8n's run ended."""
+def finished(hold: Hold, now: float, run: Run, *, outage: bool = False) -> Ended:
+    """Record how n8n's run ended; after an *outage* n8n may have lost a run that it had begun."""
+    if run.state is RunState.GONE and outage:
+        return lost(hold, now, "n8n was away and does not know of the run any more")
     late = now >= hold.began + hold.claimed.timeout_seconds
     match run.state:
         case RunState.SUCCESS:

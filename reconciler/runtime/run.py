@@ -92,7 +92,11 @@ class N8nRunner:
             return self._not_started(hold, error)
         if finished.answer is not None and self._keep is not None:
             await self._keep_answer(hold, finished.answer)
-        return outcome.finished(hold, _now(), finished.run)
+        return self._finished(hold, finished)
+
+    def _finished(self, hold: Hold, finished: Finished) -> Ended:
+        outage = self._breaker.settling or not self._breaker.closed
+        return outcome.finished(hold, _now(), finished.run, outage=outage)
 
     async def _keep_answer(self, hold: Hold, answer: Answer) -> None:
         assert self._keep is not None
@@ -136,7 +140,7 @@ class N8nRunner:
         _LOG.info("run_adopted", found=finished is not None)
         if finished is None:
             return outcome.lost(hold, _now())
-        return outcome.finished(hold, _now(), finished.run)
+        return self._finished(hold, finished)
 
     async def _taken_over(self, hold: Hold) -> Finished | None:
         while True:

@@ -197,7 +197,7 @@ async def test_n8n_is_killed_and_restarted_under_load(
         f"{found}; {len(repeated)} run again in n8n, {time.monotonic() - begun:.0f} s",
     )
     found.hold()
-    assert found.states == {"SUCCESS": 160}
+    assert found.states == {"SUCCESS": 160}, str(found)
 
 
 def restart(n8n: EmbeddedN8n, seconds: float) -> None:

@@ -102,3 +102,14 @@ def test_a_lost_run_is_repeated_unless_it_must_not_be(at_most_once: bool, expect
     mine.claimed = replace(mine.claimed, at_most_once=at_most_once)
 
     assert expected is outcome.lost(mine, NOW).status
+
+
+@pytest.mark.parametrize("at_most_once, expected", [(True, Status.FAILED), (False, Status.QUEUED)])
+def test_a_run_that_n8n_lost_in_an_outage_is_repeated_unless_it_must_not_be(
+    at_most_once: bool, expected: Status
+) -> None:
+    mine = hold()
+    mine.claimed = replace(mine.claimed, at_most_once=at_most_once)
+    run = replace(RUN, state=RunState.GONE)
+
+    assert expected is outcome.finished(mine, NOW, run, outage=True).status
