@@ -165,6 +165,8 @@ class Runs:
         *size* is what a listing said of its data, if there was one; *entered* asks for what the
         first node gave, too.
         """
+        if not id_.isdecimal():
+            return None  # n8n would refuse the question, and whoever asks would ask for ever
         try:
             if size is None:
                 size = self.read(await self._api.get(f"/executions/{id_}")).size
@@ -177,6 +179,8 @@ class Runs:
 
     async def stop(self, execution_id: str) -> bool:
         """Stop a run, or find that it has ended; False: n8n doesn't know it."""
+        if not execution_id.isdecimal():
+            return False
         try:
             await self._api.post(f"/executions/{execution_id}/stop", idempotent=True)
         except N8nNotFound:

@@ -252,6 +252,11 @@ async def test_a_run_that_never_was_is_not_adopted(place: Place) -> None:
         assert adopted is None
 
 
+async def test_n8n_has_no_run_with_an_id_that_is_no_number(place: Place) -> None:
+    assert await place.runs.get("order-77") is None
+    assert not await place.runs.stop("order-77")
+
+
 @pytest.mark.parametrize("kind", ["slow", "waiting"])
 async def test_a_run_can_be_stopped(place: Place, kind: str) -> None:
     flow, correlation = await place.flow(kind), name()
