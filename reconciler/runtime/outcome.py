@@ -91,7 +91,10 @@ def timed_out(hold: Hold, now: float) -> Ended:
 def broken(hold: Hold, now: float, error: BaseException) -> Ended:
     """Record a mistake of our own; another attempt may get around it."""
     message = f"reconciler failed to run it: {type(error).__name__}"
-    return again(hold, ended(hold, now, Status.FAILED, message))
+    failed = ended(hold, now, Status.FAILED, message)
+    if hold.started and hold.claimed.at_most_once:  # n8n may have run it
+        return replace(failed, error_message=f"{message}; it is not repeated (atMostOnce)")
+    return again(hold, failed)
 
 
 def _too_long(hold: Hold) -> str:

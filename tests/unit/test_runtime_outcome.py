@@ -113,3 +113,21 @@ def test_a_run_that_n8n_lost_in_an_outage_is_repeated_unless_it_must_not_be(
     run = replace(RUN, state=RunState.GONE)
 
     assert expected is outcome.finished(mine, NOW, run, outage=True).status
+
+
+@pytest.mark.parametrize(
+    "at_most_once, started, expected",
+    [
+        (True, True, Status.FAILED),
+        (True, False, Status.QUEUED),
+        (False, True, Status.QUEUED),
+    ],
+)
+def test_after_a_mistake_of_ours_a_run_is_repeated_unless_n8n_may_have_run_it(
+    at_most_once: bool, started: bool, expected: Status
+) -> None:
+    mine = hold()
+    mine.claimed = replace(mine.claimed, at_most_once=at_most_once)
+    mine.started = started
+
+    assert expected is outcome.broken(mine, NOW, ValueError("x")).status
