@@ -62,8 +62,8 @@ class Database:
     ) -> None:
         """Remember where to connect (timeouts in seconds); raises ConfigError for a bad URL.
 
-        Without *scans* plans read whole tables only where no index will do: right for a few
-        statements that are prepared while tables are small and used when they are large.
+        Without *scans* plans are made once and read whole tables only where no index will do: right
+        for a few statements that are prepared while tables are small and used when they are large.
         """
         self.target: Target = parse_url(url, application_name=application_name)
         self._settings = _settings(statement_timeout, lock_timeout, scans=scans)
@@ -240,7 +240,7 @@ def _settings(statement_timeout: float, lock_timeout: float, *, scans: bool) -> 
         "timezone": "'UTC'",
         "search_path": "public",
         "client_min_messages": "warning",
-        **({} if scans else {"enable_seqscan": "off"}),
+        **({} if scans else {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}),
     }
     return "; ".join(f"SET {name} TO {value}" for name, value in values.items())
 
