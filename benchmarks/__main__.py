@@ -11,11 +11,23 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import applying, peer, planning, running, schedules, validate
+from benchmarks import (
+    applying,
+    executions,
+    peer,
+    planning,
+    running,
+    schedules,
+    validate,
+    webhooks,
+)
 from benchmarks.figures import Figure, table, write
 from benchmarks.rig import Rig, servers
 
-PARTS = ("validate", "run", "schedules", "apply", "change", "peer", "plan", "scale")
+PARTS = (
+    *("validate", "executions", "run", "webhooks", "schedules"),
+    *("apply", "change", "peer", "plan", "scale"),
+)
 
 
 def main() -> None:
@@ -28,7 +40,11 @@ def main() -> None:
             print(f"validate: {options.specs} specs", flush=True)
             figures += validate.run(options.specs)
             print(table(figures), flush=True)
-        if parts - {"validate"}:
+        if "executions" in parts:
+            print("executions: minutes", flush=True)
+            figures += executions.run()
+            print(table(figures), flush=True)
+        if parts - {"validate", "executions"}:
             with servers(Path(folder)) as rig:
                 _with_servers(rig, parts, options, figures)
     print()
@@ -47,6 +63,7 @@ def _with_servers(
 ) -> None:
     runtime: dict[str, Callable[[], list[Figure]]] = {
         "run": lambda: running.run(rig, options.runs, options.rounds),
+        "webhooks": lambda: webhooks.run(rig.server_url),
         "schedules": lambda: schedules.run(rig.server_url),
     }
     for part, measure in runtime.items():

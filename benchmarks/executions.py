@@ -191,15 +191,20 @@ def server() -> Iterator[tuple[EmbeddedPostgres, int]]:
             yield postgres, int(file.read_text().split()[0])
 
 
-def main() -> None:
-    """Print the figures."""
+def run() -> list[Figure]:
+    """Measure on a PostgreSQL of our own, whose processes can be told from others."""
     figures = []
     with server() as (postgres, postmaster):
         for name in ("costs", "plans"):
             create_database(postgres.url(), name)
             url = with_database(postgres.url(), name)
             figures += costs(url, postmaster) if name == "costs" else plans(url)
-    sys.stdout.write(table(figures) + "\n")
+    return figures
+
+
+def main() -> None:
+    """Print the figures."""
+    sys.stdout.write(table(run()) + "\n")
 
 
 if __name__ == "__main__":
