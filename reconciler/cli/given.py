@@ -15,6 +15,7 @@ from reconciler.spec.quantity import parse_duration
 from reconciler.trigger.jsonbody import BadJson, read_json
 
 MAX_INPUT: Final = 1024 * 1024  # bytes, as over HTTP
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000  # of a time; beyond, no zone and no duration can be added
 
 
 def json_given(text: str | None, option: str) -> Json:
@@ -67,8 +68,10 @@ def moment(text: str) -> datetime:
     A time without a zone is the one that the person's clock shows.
     """
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+        found = datetime.fromisoformat(text).astimezone(UTC)
+        if _FIRST_YEAR <= found.year <= _LAST_YEAR:
+            return found
+    except (ValueError, OverflowError):
         pass
     try:
         return datetime.now(UTC) - parse_duration(text)

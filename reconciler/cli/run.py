@@ -71,7 +71,8 @@ async def _run(
         assert accepted.id is not None
         if not given["wait"]:
             return accepted, None
-        say(f"{accepted.id} queued, waiting for its end")
+        word = "queued" if accepted.fresh else "known already"
+        say(f"{accepted.id} {word}, waiting for its end")
         ended = await desk.executions.wait_result(accepted.id, given["timeout"].total_seconds())
         if ended is not None and ended.summary.status not in TERMINAL:
             say(f"it has not ended: `reconciler executions watch {accepted.id}` follows it")

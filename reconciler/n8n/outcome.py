@@ -71,7 +71,10 @@ class Run:
 
 def gone(id_: str, workflow_id: str) -> Run:
     """Describe a run that began and that n8n no longer knows."""
-    message = "n8n has forgotten this run: its workflow does not save its runs, or they were pruned"
+    message = (
+        "n8n has forgotten this run: its workflow was deleted or does not save its runs, or they "
+        "were pruned"
+    )
     return Run(id=id_, workflow_id=workflow_id, state=RunState.GONE, error_message=message)
 
 
