@@ -153,7 +153,7 @@ class _Table:
         del new
         latest = sorted(story.latest.values(), key=lambda one: (one.created_at, one.id))
         rows = latest[-_SHOWN:][::-1]
-        text = list_table(rows) if rows else "no executions yet; Ctrl-C ends this"
+        text = list_table(rows) if rows else "nothing new yet; Ctrl-C ends this"
         if text != self._shown:
             self._shown = text
             self._live.update(self._text(text), refresh=True)
