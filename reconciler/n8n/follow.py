@@ -204,7 +204,8 @@ class Follower:
         error = None if loop.cancelled() else loop.exception()
         if error is not None:
             for watch in self._sight.watches:
-                watch.ended.set_exception(error)
+                if not watch.ended.done():
+                    watch.ended.set_exception(error)
 
     async def _follow(self) -> None:
         while self._sight.watches:

@@ -17,7 +17,13 @@ from typing import Final
 import httpx
 
 from reconciler.clock import Clock, SystemClock
-from reconciler.errors import N8nConflict, N8nNotFound, N8nUnavailable, ReconcilerError
+from reconciler.errors import (
+    N8nConflict,
+    N8nError,
+    N8nNotFound,
+    N8nUnavailable,
+    ReconcilerError,
+)
 from reconciler.n8n.client import Limits, N8n
 from reconciler.n8n.entry import Entry, NotStarted, Reply, Started, StartUnknown
 from reconciler.n8n.location import locate
@@ -141,8 +147,17 @@ class Runs:
             async with gate:
                 return await self.get(id_, sizes.get(id_))
 
-        single = await asyncio.gather(*(one(id_) for id_ in set(ids) - set(found)))
-        return found | {run.id: run for run in single if run is not None}
+        missing = set(ids) - set(found)
+        single = await asyncio.gather(*(one(id_) for id_ in missing), return_exceptions=True)
+        errors = [answer for answer in single if isinstance(answer, BaseException)]
+        read = {answer.id: answer for answer in single if isinstance(answer, Run)}
+        if errors and not (found or read):
+            raise errors[0]
+        for error in errors:
+            # n8n answers for others: what it can't tell of one run must not hide them.
+            if not isinstance(error, N8nError):
+                raise error
+        return found | read
 
     def _between(self, ids: Collection[str], *, data: bool) -> AsyncIterator[Object]:
         """List from the first to the last of *ids*, whatever is between them included."""

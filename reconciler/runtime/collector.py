@@ -9,7 +9,7 @@ the rows (`reconciler.store.native`), what n8n's words mean (`reconciler.n8n.out
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ _log = get_logger("collector")
 _NOT_RECORDED: Final = frozenset({"manual", "evaluation"})  # people trying things out in the editor
 _AT_ONCE: Final = 25  # runs read and written together
 _REMEMBERED: Final = 50_000  # ids that need no second look
+_TRIES: Final = 3  # to read a run that n8n answers with an error about
 _BACK: Final = timedelta(seconds=60)  # how far a new search reaches back behind the last one
 _TIMED_OUT: Final = "because it timed out"  # n8n's words where it ended a run itself
 _STATUS: Final = {
@@ -75,6 +76,7 @@ class Collector:
         self._marks: deque[tuple[float, int, datetime]] = deque()
         self._settled: OrderedDict[str, None] = OrderedDict()
         self._alive_before: set[str] = set()
+        self._unreadable: Counter[str] = Counter()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Look again and again until *stopping*; raises what the database raises."""
@@ -174,7 +176,7 @@ class Collector:
         rows: list[NativeRun] = []
         for run in found:
             home = homes[run.workflow_id]
-            full = await self._runs.get(run.id, run.size, entered=True)
+            full = await self._full(run)
             if full is None or await self._is_ours(full, home):
                 self._settle(run.id)
             else:
@@ -184,6 +186,18 @@ class Collector:
             self._settle(row.n8n_execution_id)
         self._tell(ended)
         return len(ended)
+
+    async def _full(self, run: Run) -> Run | None:
+        """Read a run with its data; what n8n can't tell again and again is recorded without."""
+        try:
+            return await self._runs.get(run.id, run.size, entered=True)
+        except N8nError:
+            self._unreadable[run.id] += 1
+            if self._unreadable[run.id] < _TRIES:
+                raise
+            del self._unreadable[run.id]
+            _log.warning("n8n does not give the data of a run", run=run.id)
+            return run
 
     async def _is_ours(self, run: Run, home: Home) -> bool:
         """Whether our runtime started it."""

@@ -80,6 +80,9 @@ def finished(hold: Hold, now: float, run: Run, *, outage: bool = False) -> Ended
     )
     if status is Status.TIMEOUT:
         return again(hold, replace(result, error_message=_too_long(hold)))
+    if run.state is RunState.CRASHED and hold.claimed.at_most_once:
+        message = f"{run.error_message or 'n8n crashed'}; it is not repeated (atMostOnce)"
+        return replace(result, error_message=message)
     return again(hold, result) if run.state in _REPEATABLE else result
 
 

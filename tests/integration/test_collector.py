@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from reconciler.app import new_id
+from reconciler.errors import N8nError
 from reconciler.n8n.client import N8n
 from reconciler.n8n.follow import Follower, Job
 from reconciler.n8n.runs import Runs
@@ -300,3 +301,17 @@ async def test_n8n_being_away_is_no_end(place: Place) -> None:
     stopping.set()
     await task
     assert (await place.counters())[0] == 1
+
+
+async def test_a_run_that_n8n_cannot_show_is_recorded_without_its_data(place: Place) -> None:
+    workflow = await place.workflow(managed=False)
+    place.fake.run_natively(workflow, text="unreadable")
+    place.fake.run_natively(workflow, text="readable")
+    place.fake.faults.append(Fault(trouble=Trouble.ERROR, path="/executions/1", times=1000))
+    collector = place.collector()
+    for _ in range(2):
+        with pytest.raises(N8nError):
+            await collector.turn()
+    assert await collector.turn() == 2
+    rows = [(row[0], row[2], row[4]) for row in await place.rows()]
+    assert rows == [("SUCCESS", "1", {}), ("SUCCESS", "2", {"text": "readable"})]

@@ -270,3 +270,15 @@ async def test_a_run_is_found_whatever_a_clock_says(place: Place, ahead: float |
     assert found is not None
     assert (found.id, found.output) == ("1", [{"of": "x:1"}])
     assert await place.runs.find(place.workflow, "z:1", since) is None
+
+
+async def test_a_run_that_n8n_answers_with_an_error_about_does_not_hide_the_others(
+    place: Place,
+) -> None:
+    for number in (1, 2):
+        await place.run(f"x{number}:1")
+    place.fake.faults.append(Fault(trouble=Trouble.ERROR, path="/executions/1", times=1000))
+
+    assert ["2"] == list(await place.runs.look(["1", "2"]))
+    with pytest.raises(ReconcilerError):
+        await place.runs.look(["1"])

@@ -131,3 +131,14 @@ def test_after_a_mistake_of_ours_a_run_is_repeated_unless_n8n_may_have_run_it(
     mine.started = started
 
     assert expected is outcome.broken(mine, NOW, ValueError("x")).status
+
+
+def test_a_run_that_a_crash_of_n8n_ended_is_not_repeated_where_it_must_not_be() -> None:
+    crashed = replace(RUN, state=RunState.CRASHED, error_message="n8n crashed")
+    careful = hold()
+    careful.claimed = replace(careful.claimed, at_most_once=True)
+
+    ended = outcome.finished(careful, NOW, crashed)
+
+    assert (Status.FAILED, None, None) == brief(ended)
+    assert "n8n crashed; it is not repeated (atMostOnce)" == ended.error_message
