@@ -42,9 +42,10 @@ from reconciler.settings import Settings
 @click.option(
     "--lock-timeout",
     type=click.FloatRange(min=0),
-    default=0.0,
+    default=10.0,
+    show_default=True,
     metavar="SECONDS",
-    help="How long to wait for another writer.",
+    help="How long to wait for another writer, such as the daemon.",
 )
 def apply(file: Path | None, lock_timeout: float, *, yes: bool, **given: Any) -> int:
     """Make PostgreSQL and n8n match the specs, or do exactly what the plan FILE says.

@@ -35,7 +35,7 @@ from reconciler.settings import Settings
 @click.option("--target", "targets", multiple=True, metavar="ADDRESS", help="Only this resource.")
 @click.option("--repair", is_flag=True, help="Put back what was last applied.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("--lock-timeout", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS")
+@click.option("--lock-timeout", type=click.FloatRange(min=0), default=10.0, metavar="SECONDS")
 def drift(lock_timeout: float, *, repair: bool, yes: bool, **given: Any) -> int:
     """Show what was changed outside git: in n8n or in PostgreSQL.
 

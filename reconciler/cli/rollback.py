@@ -34,7 +34,7 @@ from reconciler.settings import Settings
 @click.option("--until", help="2h, 3d, a moment: then newer commits apply again [default: never].")
 @click.option("--prune", is_flag=True, help="Remove what that revision does not declare.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("--lock-timeout", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS")
+@click.option("--lock-timeout", type=click.FloatRange(min=0), default=10.0, metavar="SECONDS")
 def rollback(revision: str | None, until: str | None, *, listing: bool, **given: Any) -> int:
     """Go back to REVISION, which was applied before [default: the one before the present].
 

@@ -22,7 +22,7 @@ from reconciler.cli.starting import Starting
 from reconciler.cli.summary import report_text
 from reconciler.cli.welcome import first_call, tell
 from reconciler.embedded.keys import ensure_key_file
-from reconciler.embedded.service import steady_port
+from reconciler.embedded.service import remembered_port, steady_port
 from reconciler.embedded.stack import Stack, termination_interrupts
 from reconciler.engine.outcome import Report
 from reconciler.engine.safe import environment_names
@@ -95,7 +95,14 @@ def _placed(settings: Settings, *, follow: bool) -> Settings:
     """Choose the port of the daemon, where webhook callers find it, and what it does by itself."""
     changed: dict[str, Any] = {}
     if settings.source("port") is Source.DEFAULT or settings.port == 0:
-        changed["port"] = steady_port(settings.state / "port.json", settings.port)
+        note = settings.state / "port.json"
+        before = remembered_port(note) or settings.port
+        changed["port"] = steady_port(note, settings.port)
+        if changed["port"] != before:
+            say(
+                f"port {before} is taken by another program; this time the daemon listens on"
+                f" {changed['port']}, and webhook addresses change with it (--port chooses one)"
+            )
     if settings.source("public_url") is Source.DEFAULT:
         changed["public_url"] = f"http://127.0.0.1:{changed.get('port', settings.port)}"
     # People try things here, in files and in n8n's editor: plan and drift tell what they did, and

@@ -71,15 +71,22 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def steady_port(note: Path, wanted: int) -> int:
-    """Give the port in the file *note* if it is free, else *wanted*, else any; remember it there.
+def remembered_port(note: Path) -> int | None:
+    """Give the port that `steady_port` remembered in the file *note*, if any."""
+    port = (read_json(note) or {}).get("port")
+    return port if isinstance(port, int) else None
 
-    An address that others were told (a webhook's, say) should not change without need.
+
+def steady_port(note: Path, wanted: int) -> int:
+    """Give the port in the file *note* if it is free, else *wanted*, else any.
+
+    The first one is remembered there, and is taken again as soon as it is free: an address that
+    others were told (a webhook's, say) should not change without need.
     """
-    last = (read_json(note) or {}).get("port")
-    known = [port for port in (last, wanted) if isinstance(port, int)]
+    last = remembered_port(note)
+    known = [port for port in (last, wanted) if port is not None]
     port = next((port for port in known if is_free(port)), None) or free_port()
-    if port != last:
+    if last is None:
         make_private_folder(note.parent)
         write_private(note, json.dumps({"port": port}))
     return port

@@ -82,7 +82,7 @@ class TestTable:
         slow(fake)
         first = on_fake.shell.start("apply", "-y")
         until(lambda: fake.state.workflows)
-        assert 6 == on_fake.shell.run("apply", "-y").code
+        assert 6 == on_fake.shell.run("apply", "-y", "--lock-timeout", "0").code
         first.wait()
 
     def test_7_a_server_is_away(self, stage: Stage) -> None:

@@ -40,7 +40,7 @@ def test_the_second_is_refused_and_told_who_holds_the_lock(on_fake: Stage, fake:
 
     first = on_fake.shell.start("apply", "-y")
     until(lambda: fake.state.workflows)
-    second = on_fake.shell.run("apply", "-y")
+    second = on_fake.shell.run("apply", "-y", "--lock-timeout", "0")
     done = first.wait()
 
     assert (0, 6) == (done.code, second.code), second.said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ from reconciler.embedded.n8n_server import _database_settings
 from reconciler.embedded.node import check_version, find_node
 from reconciler.embedded.postgres import BIN_VARIABLE, find_binaries
 from reconciler.embedded.running import read_running
-from reconciler.embedded.service import free_port, is_free
+from reconciler.embedded.service import LOOPBACK, free_port, is_free, remembered_port, steady_port
 from reconciler.embedded.stack import Stack, with_database
 from reconciler.errors import ConfigError
 
@@ -180,3 +181,15 @@ def test_the_note_of_a_killed_up_is_no_running_up(tmp_path: Path) -> None:
 def test_n8n_without_any_database_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="n8n needs a PostgreSQL"):
         Stack(tmp_path, want_postgres=False, want_n8n=True)
+
+
+def test_a_port_is_kept_and_taken_again_after_somebody_had_it(tmp_path: Path) -> None:
+    note = tmp_path / "state" / "port.json"
+    first = steady_port(note, free_port())
+
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((LOOPBACK, first))
+        other.listen()
+        assert steady_port(note, first) != first
+    assert first == remembered_port(note) == steady_port(note, free_port())
