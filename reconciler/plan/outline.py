@@ -119,7 +119,7 @@ def _details(change: Change) -> Iterable[Detail]:
     match change.action:
         case Action.CREATE:
             payload = change.desired.payload if change.desired else {}
-            yield from _contents(payload)
+            yield from _contents(payload, str(change.address))
         case Action.DISCARD:
             old = change.observed.object_id if change.observed else None
             yield Detail(label=f"deletes the replaced object {clean(str(old))} in n8n")
@@ -134,14 +134,14 @@ def _details(change: Change) -> Iterable[Detail]:
             yield from _changed(change)
 
 
-def _contents(payload: Payload) -> Iterable[Detail]:
+def _contents(payload: Payload, own: str) -> Iterable[Detail]:
     """Say in a line or two what a new resource is made of."""
     side = payload.get("n8n")
     nodes = side.get("nodes") if isinstance(side, dict) else None
     if isinstance(nodes, dict) and nodes:
         names = shorten(clean(", ".join(nodes)), _MANY)
         yield Detail(label=f"{plural(len(nodes), 'node')}: {names}")
-    used = sorted({str(r.address) for r in references(payload)})
+    used = sorted({str(r.address) for r in references(payload)} - {own})
     if used:
         yield Detail(label=f"refers to {shorten(clean(', '.join(used)), _MANY)}")
 

@@ -26,11 +26,13 @@ class Waiters:
         self._database = database
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._asking: asyncio.Task[None] | None = None
+        self._came = asyncio.Event()
 
     async def wait(self, id_: str, seconds: float) -> bool:
         """Wait up to *seconds* for an execution to end; tells whether it has."""
         future = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(id_, set()).add(future)
+        self._came.set()
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
         try:
@@ -65,4 +67,9 @@ class Waiters:
                 pause = _INTERVAL if rows else min(pause * 1.2, _SLOWEST)
                 for (id_,) in rows:
                     self.ended(id_)
-            await asyncio.sleep(pause)
+            # Who comes later wants a quick answer, too, however long the others have waited.
+            self._came.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._came.wait(), pause)
+                pause = _INTERVAL
+                await asyncio.sleep(pause)
