@@ -23,6 +23,7 @@ from reconciler.spec.link import Loaded, Resource
 from reconciler.spec.problems import did_you_mean
 from reconciler.trigger.events import TriggerType
 from reconciler.trigger.next_fire import fires, remark, schedule_problem
+from reconciler.trigger.schedule import cron_problem, zone_problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,9 @@ def upcoming(cron: str, zone: str, after: datetime, count: int) -> tuple[Occurre
     """
     problem = schedule_problem(cron, zone)
     if problem is not None:
-        raise UsageError(problem, hint='such as "0 9 * * 1-5" with --timezone Europe/Berlin')
+        known = cron_problem(cron) or zone_problem(zone)
+        usual = 'such as "0 9 * * 1-5" with --timezone Europe/Berlin'
+        raise UsageError(problem, hint=known.hint if known and known.hint else usual)
     found: list[Occurrence] = []
     try:
         for fire in islice(fires(cron, zone, after), count):
