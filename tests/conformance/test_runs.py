@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.n8n.entry import NotStarted, StartUnknown
+from reconciler.n8n.entry import NotStarted, Started, StartUnknown
 from reconciler.n8n.follow import Follower, Job
 from reconciler.n8n.outcome import Run, RunState
 from reconciler.n8n.runs import Runs
