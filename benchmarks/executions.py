@@ -92,7 +92,7 @@ def server_cpu(postmaster: int) -> float:
 
 
 async def _drained(database: Database) -> None:
-    statement = b"SELECT FROM workflow_executions WHERE status IN ('QUEUED', 'RUNNING') LIMIT 1"
+    statement = b"SELECT 1 FROM workflow_executions WHERE status IN ('QUEUED', 'RUNNING') LIMIT 1"
     while True:
         if not await database.execute(statement, {}):
             return
