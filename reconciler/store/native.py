@@ -59,7 +59,7 @@ JOIN workflow_executions AS e ON e."automationId" = v.a AND e."idempotencyKey" =
 WHERE e.status <> 'RUNNING'
 """
 _STARTED_BY_US = b"""
-SELECT FROM workflow_executions WHERE "automationId" = %(automation)s
+SELECT 1 FROM workflow_executions WHERE "automationId" = %(automation)s
     AND "n8nExecutionId" = %(run)s AND cause IS DISTINCT FROM 'native' LIMIT 1
 """
 _OPEN = b"""

@@ -315,3 +315,18 @@ async def test_a_run_that_n8n_cannot_show_is_recorded_without_its_data(place: Pl
     assert await collector.turn() == 2
     rows = [(row[0], row[2], row[4]) for row in await place.rows()]
     assert rows == [("SUCCESS", "1", {}), ("SUCCESS", "2", {"text": "readable"})]
+
+
+async def test_a_run_whose_data_is_too_large_to_look_into_is_known_by_its_id(place: Place) -> None:
+    await place.workflow(managed=True)
+    native = NativeRuns(place.desk.database, new_id=new_id)
+    new = NewExecution(automation_id="a1", cause=Cause.API, trigger_data={})
+    [accepted] = await place.desk.executions.insert([new])
+    await place.desk.rows(
+        'UPDATE workflow_executions SET "n8nExecutionId" = %(run)s WHERE id = %(id)s',
+        run="77",
+        id=accepted.id,
+    )
+
+    assert await native.started_by_us("a1", "77")
+    assert not await native.started_by_us("a1", "78")
