@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from reconciler.app import Planned, Session, taken_by_others
-from reconciler.app.specs import Specs, digest_of, write_memo
+from reconciler.app.specs import Specs, digest_of, keeps_memos, write_memo
 from reconciler.engine.compile import Compiled
 from reconciler.engine.holding import respect
 from reconciler.engine.memo import Asked, Origin, remember
@@ -76,7 +76,7 @@ async def _compile(session: Session, specs: Specs, reading: Reading) -> Compiled
     await session.safe.read(session.sources(), loaded.resources)
     asked, taken = Asked(session.safe.facts()), taken_by_others(reading)
     compiled = session.build(loaded, asked.noted(), taken)
-    if compiled.ok:
+    if compiled.ok and keeps_memos(session.settings):
         origin = Origin(
             inputs=digest_of(session.settings, specs.tree, loaded.workflows),
             wanted=tuple(loaded.workflows),

@@ -6,6 +6,7 @@ and compared, and the memo beside the local state stands in for the rest (`recon
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -84,13 +85,17 @@ def digest_of(settings: Settings, tree: Tree, workflows: Mapping[Wanted, Workflo
     return inputs_digest(parts)
 
 
+def keeps_memos(settings: Settings) -> bool:
+    """Whether there is local state to keep a memo beside."""
+    return settings.state.is_dir()
+
+
 def write_memo(settings: Settings, memo: Memo) -> None:
-    """Keep *memo* beside the local state, where there is one; losing it costs time only."""
+    """Keep *memo* beside the local state; losing it costs time only."""
     path = settings.state / MEMO
-    if settings.state.is_dir():
-        with suppress(OSError, ReconcilerError):
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            replace_text(path, encode(memo))
+    with suppress(OSError, ReconcilerError):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        replace_text(path, encode(memo))
 
 
 def _read(settings: Settings) -> Memo | None:
@@ -100,6 +105,7 @@ def _read(settings: Settings) -> Memo | None:
         return None
 
 
+@functools.cache
 def _program() -> str:
     """Tell this program from any other state of it, also while it is being worked on."""
     folder = Path(reconciler.__file__).parent

@@ -44,6 +44,13 @@ async def planned_in(session: app.Session, wish: Wish, format_: str | None = Non
     """Plan what the spec folder asks for, and say what is to be said about the specs."""
     app.existing_root(session.settings)
     reading = asyncio.ensure_future(asyncio.to_thread(read_folder, session.settings))
+    return await planned_from(session, reading, wish, format_)
+
+
+async def planned_from(
+    session: app.Session, reading: asyncio.Future[Specs], wish: Wish, format_: str | None = None
+) -> app.Planned:
+    """Do the same with specs that are being read, or were."""
     planned = await plan_folder(session, reading, wish, lambda specs: _require(specs, format_))
     specs = await reading
     require_valid(planned.compiled.diagnostics, specs.texts, format_)

@@ -12,11 +12,12 @@ from pydantic import SecretStr
 
 from reconciler import app
 from reconciler.app.planning import Wish
+from reconciler.app.specs import Specs, read_folder
 from reconciler.cli.daemon import on_signals, serve, start_log
 from reconciler.cli.findings import write_findings
 from reconciler.cli.options import KEY_FILE, settings_from, specs_option
 from reconciler.cli.output import result, say
-from reconciler.cli.planned import planned_in
+from reconciler.cli.planned import planned_from
 from reconciler.cli.progress import Progress
 from reconciler.cli.starting import Starting
 from reconciler.cli.summary import report_text
@@ -125,7 +126,8 @@ def _apply(settings: Settings, starting: Starting) -> ExitCode:
     if not settings.specs.is_dir():
         say(f"there is no spec folder {settings.specs}; `reconciler init` makes one")
         return ExitCode.OK
-    loaded = app.load_specs(settings.specs)
+    specs = read_folder(settings)
+    loaded = specs.loaded()
     if not loaded.ok:
         write_findings(loaded.diagnostics, loaded.texts)
         say("the specs have errors and were not applied; fix them, then `reconciler apply`")
@@ -135,17 +137,19 @@ def _apply(settings: Settings, starting: Starting) -> ExitCode:
     made = make_standins(standins, missing)
     if made:
         say(f"made up {len(made)} secrets for this machine in {standins}")
-    report = asyncio.run(_turn(settings))
+    report = asyncio.run(_turn(settings, specs))
     return report.exit_code
 
 
-async def _turn(settings: Settings) -> Report:
+async def _turn(settings: Settings, specs: Specs) -> Report:
+    read: asyncio.Future[Specs] = asyncio.get_running_loop().create_future()
+    read.set_result(specs)
     async with app.open_session(settings, needs_key=True) as session:
         async with session.lock("up").acquire(
             30.0, on_wait=lambda h: say(f"waiting for {h}")
         ) as held:
             wish = Wish(options=PlanOptions(revision=app.spec_revision(settings)))
-            planned = await planned_in(session, wish)
+            planned = await planned_from(session, read, wish)
             with Progress(planned.plan) as progress:
                 report = await session.carry_out(planned, held, progress.done)
     if report.outcomes:

@@ -157,9 +157,11 @@ def _refusal(answer: Answer, said: Object) -> NotStarted | None:
                 hint="`reconciler drift` tells whether the organization's credential was changed",
             )
         case 500 if "No authentication data defined on node" in text:
+            # n8n's Webhook node says the same when it fails to load the credential: as n8n
+            # stops or starts, or while its database is away. That passes.
             return NotStarted(
-                "n8n has no credential for the entry",
-                retryable=False,
+                "n8n has no credential for the entry, or can't load it now",
+                retryable=True,
                 hint="`reconciler plan` tells whether the organization's credential is there",
             )
         case 413 if "too large" in text.lower():

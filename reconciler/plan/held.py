@@ -13,7 +13,7 @@ from reconciler.plan.change import Change, Plan, Reason
 from reconciler.plan.diff import Cause, same
 from reconciler.resource.address import Address
 
-_GONE = frozenset({Reason.VANISHED, Reason.ROW_VANISHED})
+GONE = frozenset({Reason.VANISHED, Reason.ROW_VANISHED})
 
 
 def withhold(plan: Plan, reason_of: Callable[[Change], str | None]) -> Plan:
@@ -62,6 +62,6 @@ def only_drift(change: Change) -> bool:
     """Whether *change* does nothing but undo what was done outside git."""
     if change.moved_from or change.removes:
         return False
-    if change.reason in _GONE and change.desired and change.recorded:
+    if change.reason in GONE and change.desired and change.recorded:
         return same(change.desired.payload, change.recorded.payload)
     return bool(change.fields) and all(f.cause is Cause.DRIFT for f in change.fields)

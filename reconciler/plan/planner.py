@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
-from reconciler.plan.change import Change, Drift, Only, Plan, Reason, Scope
+from reconciler.plan.change import Change, Drift, Only, Plan, Scope
 from reconciler.plan.decide import decide, drifted
-from reconciler.plan.held import only_drift
+from reconciler.plan.held import GONE, only_drift
 from reconciler.plan.link import link
 from reconciler.plan.moves import blocked_move
 from reconciler.plan.removal import Ending, discards, remove
@@ -18,8 +18,6 @@ from reconciler.plan.traits import Traits
 from reconciler.plan.view import View
 from reconciler.resource.address import Address
 from reconciler.resource.payload import references
-
-_GONE = frozenset({Reason.VANISHED, Reason.ROW_VANISHED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +128,7 @@ class _Planning:
         waiting = [a for a in self.decided if a not in only]
         while waiting:
             wanted = self.view.wanted(waiting.pop()) & only - needed
-            gone = {a for a in wanted if self.decided[a].reason in _GONE}
+            gone = {a for a in wanted if self.decided[a].reason in GONE}
             needed |= gone
             waiting.extend(gone)
         self.skipped = only - needed

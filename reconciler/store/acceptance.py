@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.store.executions.claim import WAITS
 from reconciler.store.executions.insert import (
+    CROWD,
     DEFAULT_MAX_QUEUED,
     DEFAULT_RETRIES,
     DEFAULT_TIMEOUT,
@@ -112,15 +112,7 @@ WITH asked AS MATERIALIZED (
     ) AS s ON true
     LEFT JOIN known AS k ON k.place = v.place
     LEFT JOIN windows AS w ON w.automation_id = v.automation
-), crowd AS MATERIALIZED (
-    SELECT c.automation, (
-        SELECT count(*) FROM (
-            SELECT FROM workflow_executions AS e
-            WHERE e."automationId" = c.automation AND {WAITS} LIMIT c.room
-        ) AS waiting
-    ) AS waiting
-    FROM (SELECT DISTINCT automation, room FROM checked WHERE refusal IS NULL) AS c
-), ranked AS MATERIALIZED (
+), {CROWD}, ranked AS MATERIALIZED (
     SELECT c.*, w.waiting,
         row_number() OVER (PARTITION BY c.automation ORDER BY c.place) AS rank
     FROM checked AS c JOIN crowd AS w ON w.automation = c.automation

@@ -14,7 +14,7 @@ from reconciler.resource.address import Address
 from reconciler.resource.payload import Object
 from reconciler.store.database import Database
 from reconciler.store.executions.claim import DEFAULT_CONCURRENCY
-from reconciler.store.operations import StepRecord
+from reconciler.store.operations import StepRecord, read_steps
 
 _NOW = b"SELECT clock_timestamp()"
 _KNOWN = b"""
@@ -115,20 +115,7 @@ class Background:
 
     async def steps(self, address: Address) -> list[StepRecord]:
         """Read what was done to a resource last, newest first."""
-        return [
-            StepRecord(
-                operation=row[0],
-                ordinal=row[1],
-                address=Address(row[2], row[3], row[4]),
-                action=row[5],
-                reason=row[6],
-                intended_at=row[7],
-                finished_at=row[8],
-                outcome=row[9],
-                error=row[10],
-            )
-            for row in await self._rows(_STEPS, _named(address))
-        ]
+        return read_steps(await self._rows(_STEPS, _named(address)))
 
     async def runtime(self, automation_id: str, execution: str | None = None) -> Runtime | None:
         """Read how an automation runs."""

@@ -179,11 +179,11 @@ class Operations:
     async def steps(self, operation: str) -> list[StepRecord]:
         """Load the steps of an operation in their order."""
         statement = _STEPS.format("operation_id = %(operation)s")
-        return _steps(await self._fetch(statement, {"operation": operation}))
+        return read_steps(await self._fetch(statement, {"operation": operation}))
 
     async def unfinished_steps(self) -> list[StepRecord]:
         """Load the steps that were intended and never concluded, oldest first."""
-        return _steps(await self._fetch(_STEPS.format("outcome IS NULL"), {}))
+        return read_steps(await self._fetch(_STEPS.format("outcome IS NULL"), {}))
 
     async def _execute(self, statement: str, values: dict[str, Any]) -> None:
         async with self._database.transaction() as connection:
@@ -195,7 +195,8 @@ class Operations:
             return await cursor.fetchall()
 
 
-def _steps(rows: list[tuple[Any, ...]]) -> list[StepRecord]:
+def read_steps(rows: list[tuple[Any, ...]]) -> list[StepRecord]:
+    """Build the steps from rows of their columns, in the order of the table."""
     return [
         StepRecord(
             operation=row[0],

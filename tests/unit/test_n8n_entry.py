@@ -40,7 +40,7 @@ def test_a_workflow_that_answers_with_an_id_names_no_run(named: object) -> None:
     [
         (404, NOT_REGISTERED, True, False),
         (403, b"Authorization data is wrong!", False, False),
-        (500, b"No authentication data defined on node!", False, False),
+        (500, b"No authentication data defined on node!", True, False),
         (413, {"message": "request entity too large"}, False, False),
         (422, {"code": 422, "message": "Failed to parse request body"}, False, False),
         (503, b"<html>n8n is starting up. Please wait</html>", True, True),

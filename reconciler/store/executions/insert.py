@@ -18,6 +18,17 @@ DEFAULT_RETRIES: Final = 3
 # a row that is due now must not be due in half a millisecond.
 _NOW = "date_trunc('milliseconds', statement_timestamp() AT TIME ZONE 'UTC')"
 
+# Of `checked` (automation, room, refusal): how many wait already, counted no further than the room.
+CROWD: Final = f"""crowd AS MATERIALIZED (
+    SELECT c.automation, (
+        SELECT count(*) FROM (
+            SELECT FROM workflow_executions AS e
+            WHERE e."automationId" = c.automation AND {WAITS} LIMIT c.room
+        ) AS waiting
+    ) AS waiting
+    FROM (SELECT DISTINCT automation, room FROM checked WHERE refusal IS NULL) AS c
+)"""
+
 # The data goes in binary: as text, each of its quotes would be escaped once more.
 _INSERT = f"""
 WITH asked AS MATERIALIZED (
@@ -43,15 +54,7 @@ WITH asked AS MATERIALIZED (
     LEFT JOIN workflow_triggers AS t ON t.id = v.trigger AND t."automationId" = v.automation
     LEFT JOIN reconciler.automation_runtime AS r ON r.automation_id = v.automation
     LEFT JOIN reconciler.resources AS s ON s.row_id = v.automation
-), crowd AS MATERIALIZED (
-    SELECT c.automation, (
-        SELECT count(*) FROM (
-            SELECT FROM workflow_executions AS e
-            WHERE e."automationId" = c.automation AND {WAITS} LIMIT c.room
-        ) AS waiting
-    ) AS waiting
-    FROM (SELECT DISTINCT automation, room FROM checked WHERE refusal IS NULL) AS c
-), admitted AS MATERIALIZED (
+), {CROWD}, admitted AS MATERIALIZED (
     SELECT c.*, w.waiting + row_number() OVER (PARTITION BY c.automation ORDER BY c.place)
         <= c.room AS fits
     FROM checked AS c JOIN crowd AS w ON w.automation = c.automation
