@@ -150,18 +150,7 @@ async def run(
     command: Sequence[str], environment: Mapping[str, str], stdin: bytes, most: int, seconds: float
 ) -> Ended:
     """Run *command*, and end it with all its children when it is late or not wanted any more."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=dict(environment),
-            start_new_session=True,
-        )
-    except OSError as error:
-        message = f"git can't be run: {error.strerror}"
-        raise GitUnreachable(message, hint="install git") from None
+    process = await _begin(command, environment)
     try:
         _limit(process.pid)
         async with asyncio.timeout(seconds):
@@ -173,15 +162,49 @@ async def run(
         message = f"git did not answer within {seconds:.0f} s"
         raise GitUnreachable(message) from None
     finally:
-        if process.returncode is None:
-            _kill(process)
-            # asyncio hears of the end only after the pipes were read to theirs.
-            await asyncio.gather(_read(process, process.stdout, 0), _say(process))
-            await process.wait()
+        await _end(process)
     if len(out) > most:
         message = f"git answered with more than {most >> 20} MiB"
         raise GitUnreachable(message)
     return Ended(code=code, out=out, err=err.decode(errors="replace"))
+
+
+async def _begin(
+    command: Sequence[str], environment: Mapping[str, str]
+) -> asyncio.subprocess.Process:
+    """Start *command*; who is cancelled meanwhile ends it, too.
+
+    asyncio, cancelled while it starts a process, takes that one's end away from its own watcher,
+    which then says that it does not know the process. So it is let start, and ended then.
+    """
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(environment),
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with suppress(OSError):
+            await _end(await starting)
+        raise
+    except OSError as error:
+        message = f"git can't be run: {error.strerror}"
+        raise GitUnreachable(message, hint="install git") from None
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End *process* and all its children, if it has not ended."""
+    if process.returncode is None:
+        _kill(process)
+        # asyncio hears of the end only after the pipes were read to theirs.
+        await asyncio.gather(_read(process, process.stdout, 0), _say(process))
+        await process.wait()
 
 
 def _limit(process_id: int) -> None:
@@ -198,8 +221,8 @@ async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
     with suppress(BrokenPipeError, ConnectionResetError):
         process.stdin.write(data)
         await process.stdin.drain()
-        process.stdin.close()
-        await process.stdin.wait_closed()
+    # Its closing is not waited for: a cancelled wait would break asyncio's own end of the pipe.
+    process.stdin.close()
 
 
 async def _say(process: asyncio.subprocess.Process) -> bytes:

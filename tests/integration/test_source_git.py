@@ -309,3 +309,22 @@ async def test_git_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
 async def test_git_that_says_too_much_is_ended(tmp_path: Path) -> None:
     with pytest.raises(GitUnreachable, match="more than"):
         await source_git.run(["yes"], {"PATH": "/usr/bin:/bin"}, b"", 1 << 20, 10)
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("steps", range(16))
+async def test_git_may_be_given_up_at_any_moment(
+    steps: int, slow: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    asyncio.get_running_loop().set_debug(slow)  # other things come in between
+    for _ in range(20):
+        call = asyncio.create_task(source_git.run(["true"], {}, b"word", 1000, 20))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait({call})
+    await asyncio.sleep(0.01)
+
+    wrong = ("Unknown child process", "Exception in callback", "never retrieved")
+    said = [record.getMessage() for record in caplog.records]
+    assert [line for line in said if line.startswith(wrong) or line.endswith(wrong)] == []
