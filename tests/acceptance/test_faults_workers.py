@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 Remark = Callable[[str, object], None]
 JOBS = 4000
+WORKERS = 5
 AUTOMATIONS = 40
 
 
@@ -35,10 +36,10 @@ async def test_workers_are_killed_and_frozen_under_load(
     dice = random.Random(7)
     begun = time.monotonic()
     with fleet(
-        {"DATABASE_URL": database_url, "RUNNER": "0.05"},
+        {"DATABASE_URL": database_url, "RUNNER": "0.25"},
         lease=3.0, heartbeat=1.0, rescue=0.5,
     ) as workers:  # fmt: skip
-        for _ in range(3):
+        for _ in range(WORKERS):
             workers.start()
         calls = asyncio.create_task(callers.call(JOBS, together=10, pause=0.02))
         kills = freezes = 0
@@ -54,16 +55,18 @@ async def test_workers_are_killed_and_frozen_under_load(
                 workers.kill(victim)
                 await asyncio.to_thread(workers.start)
                 kills += 1
-        await calls
         in_the_middle = open_rows(database_url)
+        await calls
+        assert len(workers.alive()) == WORKERS
         await all_over(database_url, 60, workers)
     found = figures(database_url, callers.accepted)
     seconds = time.monotonic() - begun
     record_property(
         "workers killed and frozen",
-        f"{found}; {kills} SIGKILL, {freezes} SIGSTOP, {in_the_middle} open at the last one, "
-        f"{seconds:.0f} s",
+        f"{found}; {WORKERS} workers, {kills} SIGKILL, {freezes} SIGSTOP, "
+        f"{in_the_middle} open at the last one, {seconds:.0f} s",
     )
     found.hold()
     assert found.states == {"SUCCESS": JOBS}
     assert found.rescued > 0
+    assert in_the_middle > 0, "all of it happened under load"
