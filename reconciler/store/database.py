@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import select
-import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -22,7 +21,9 @@ from psycopg.adapt import AdaptersMap
 from psycopg.pq import TransactionStatus
 
 from reconciler.errors import ConfigError, DatabaseTooNew, DatabaseTooOld
+from reconciler.store.cursor import Cursor
 from reconciler.store.failures import UPGRADE_HINT, refused, translate
+from reconciler.store.patience import Patience
 from reconciler.store.times import utc_adapters
 from reconciler.store.url import Target, parse_url
 from reconciler.store.version import HEAD, KNOWN
@@ -47,6 +48,20 @@ class _Adapting:
         self.adapters = adapters
 
 
+@dataclass(slots=True)
+class _Pooled:
+    """A connection between two uses."""
+
+    connection: Connection
+    patience: Patience
+    autocommit: bool
+
+    async def close(self) -> None:
+        """Close it."""
+        self.patience.end()
+        await self.connection.close()
+
+
 class Database:
     """A PostgreSQL database; nothing is connected before the first transaction."""
 
@@ -69,7 +84,7 @@ class Database:
         self._settings = _settings(statement_timeout, lock_timeout, scans=scans)
         self._patience = 2 * statement_timeout  # for a server that doesn't even end statements
         self._slots = asyncio.Semaphore(pool_size)
-        self._idle: list[Connection] = []
+        self._idle: list[_Pooled] = []
         self._context = _Adapting(utc_adapters())
 
     @property
@@ -89,12 +104,13 @@ class Database:
                 # Only what asks for it is prepared: generic plans and poolers are trouble.
                 prepare_threshold=_NEVER,
                 context=self._context,
+                cursor_factory=Cursor,
             )
         except psycopg.Error as error:
             raise refused(error, self.target) from error
         try:
             self._require_server(connection.info.server_version)
-            with _hung_up_after(self._patience, connection):
+            with Patience(connection, self._patience):
                 await connection.execute(self._settings)
         except BaseException as error:  # a cancelled call must not leave it open, either
             await connection.close()
@@ -117,11 +133,12 @@ class Database:
         (nothing was written), DatabaseLost when it breaks during the commit.
         """
         async with self._slots:
-            connection = await self._take()
+            pooled = await self._take(autocommit=False)
+            connection = pooled.connection
             committing = False
             try:
                 async with AsyncExitStack() as stack:
-                    stack.enter_context(_hung_up_after(self._patience, connection))
+                    stack.enter_context(pooled.patience)
                     if pipelined:
                         await stack.enter_async_context(connection.pipeline())
                     yield connection
@@ -133,7 +150,7 @@ class Database:
                     error, self.target, broken=broken, committing=committing
                 ) from _safe_cause(error)
             finally:
-                await self._give_back(connection)
+                await self._give_back(pooled)
 
     async def execute(
         self, statement: bytes, values: Mapping[str, Any], *, prepare: bool = False
@@ -144,42 +161,49 @@ class Database:
         Raises DatabaseLost when the connection breaks: nobody knows whether it was done.
         """
         async with self._slots:
-            connection = await self._take()
+            pooled = await self._take(autocommit=True)
+            connection = pooled.connection
             try:
-                await connection.set_autocommit(True)
-                with _hung_up_after(self._patience, connection):
+                with pooled.patience:
                     cursor = await connection.execute(statement, values, prepare=prepare)
-                    rows = await cursor.fetchall() if cursor.description else []
+                    rows = [] if cursor.rownumber is None else await cursor.fetchall()
             except psycopg.Error as error:
                 broken = connection.closed
                 raise translate(
                     error, self.target, broken=broken, committing=True
                 ) from _safe_cause(error)
             finally:
-                await self._give_back(connection)
+                await self._give_back(pooled)
             return rows
 
-    async def _take(self) -> Connection:
+    async def _take(self, *, autocommit: bool) -> _Pooled:
         while self._idle:
-            connection = self._idle.pop()
-            if not _stirred(connection):
-                return connection
-            await connection.close()
-        connection = await self.connect()
-        await connection.set_autocommit(False)
-        return connection
+            # One that is in this mode already, if there is one: it holds the plans that are wanted.
+            places = range(len(self._idle) - 1, -1, -1)
+            fitting = (n for n in places if self._idle[n].autocommit is autocommit)
+            pooled = self._idle.pop(next(fitting, -1))
+            if not _stirred(pooled.connection):
+                break
+            await pooled.close()
+        else:
+            connection = await self.connect()
+            pooled = _Pooled(connection, Patience(connection, self._patience), autocommit=True)
+        if pooled.autocommit is not autocommit:
+            await pooled.connection.set_autocommit(autocommit)
+            pooled.autocommit = autocommit
+        return pooled
 
-    async def _give_back(self, connection: Connection) -> None:
+    async def _give_back(self, pooled: _Pooled) -> None:
+        connection = pooled.connection
         try:
             if _busy(connection):
                 with suppress(psycopg.Error):
                     await connection.rollback()
         finally:
             if connection.closed or _busy(connection):
-                await connection.close()
+                await pooled.close()
             else:
-                await connection.set_autocommit(False)
-                self._idle.append(connection)
+                self._idle.append(pooled)
 
     async def ready(self) -> None:
         """Check server and schema version.
@@ -243,22 +267,6 @@ def _settings(statement_timeout: float, lock_timeout: float, *, scans: bool) -> 
         **({} if scans else {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}),
     }
     return "; ".join(f"SET {name} TO {value}" for name, value in values.items())
-
-
-@contextmanager
-def _hung_up_after(seconds: float, connection: Connection) -> Iterator[None]:
-    """Break the connection after *seconds*: a frozen server would hold us for ever."""
-
-    def hang_up() -> None:
-        if not connection.closed:
-            with socket.socket(fileno=os.dup(connection.fileno())) as end:
-                end.shutdown(socket.SHUT_RDWR)
-
-    timer = asyncio.get_running_loop().call_later(seconds, hang_up)
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _busy(connection: Connection) -> bool:

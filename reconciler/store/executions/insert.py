@@ -29,17 +29,19 @@ CROWD: Final = f"""crowd AS MATERIALIZED (
     FROM (SELECT DISTINCT automation, room FROM checked WHERE refusal IS NULL) AS c
 )"""
 
-# The data goes in binary: as text, each of its quotes would be escaped once more.
+# The data goes as one array of JSON: as an array of texts, each quote would be escaped once more.
 _INSERT = f"""
 WITH asked AS MATERIALIZED (
-    SELECT * FROM unnest(
-        %(ids)s::text[], %(automations)s::text[], %(causes)s::text[], %(data)b::text[],
-        %(triggers)s::text[], %(keys)s::text[], %(scheduled)s::timestamptz[],
-        %(run_at)s::timestamptz[], %(priorities)s::smallint[], %(retry_of)s::text[],
-        %(methods)s::text[], %(metadata)s::text[]
+    SELECT * FROM ROWS FROM (
+        unnest(
+            %(ids)s::text[], %(automations)s::text[], %(causes)s::text[], %(triggers)s::text[],
+            %(keys)s::text[], %(scheduled)s::timestamptz[], %(run_at)s::timestamptz[],
+            %(priorities)s::smallint[], %(retry_of)s::text[], %(methods)s::text[],
+            %(metadata)s::text[]
+        ), jsonb_array_elements(%(data)s::jsonb)
     ) WITH ORDINALITY AS v(
-        id, automation, cause, data, trigger, key, scheduled, run_at, priority, retry_of, method,
-        metadata, place)
+        id, automation, cause, trigger, key, scheduled, run_at, priority, retry_of, method,
+        metadata, data, place)
 ), checked AS MATERIALIZED (
     SELECT v.*, a."orgId" AS organization, r.automation_id IS NULL AS bare, s.revision,
         r.timeout_seconds, r.max_retries, r.queue_deadline_seconds,
@@ -69,7 +71,7 @@ WITH asked AS MATERIALIZED (
         "scheduledFor", "idempotencyKey", "runAt", priority, "maxAttempts", "timeoutSeconds",
         revision, "retryOf", cause, method, "queueDeadline", "createdAt", "updatedAt"
     )
-    SELECT id, automation, organization, 'QUEUED', {_NOW}, data::jsonb, metadata::jsonb, trigger,
+    SELECT id, automation, organization, 'QUEUED', {_NOW}, data, metadata::jsonb, trigger,
         scheduled AT TIME ZONE 'UTC', key, COALESCE(run_at AT TIME ZONE 'UTC', {_NOW}), priority,
         COALESCE(max_retries, {DEFAULT_RETRIES}) + 1,
         COALESCE(timeout_seconds, {DEFAULT_TIMEOUT}), revision, retry_of, cause, method,
@@ -146,7 +148,7 @@ def _values(
     return {
         "count": count,
         "ids": [id_ for id_, _, _ in asked],
-        "data": [text for _, _, text in asked],
+        "data": f"[{','.join(text for _, _, text in asked)}]",
         "automations": [one.automation_id for one in new],
         "causes": [one.cause.value for one in new],
         "triggers": [one.trigger_id for one in new],
