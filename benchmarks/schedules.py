@@ -35,7 +35,7 @@ TURNS = 5
 TICK = 3.0  # times what inserting and updating the same rows takes
 EMPTY = 0.005  # seconds
 LAG = 1.0  # seconds
-NOW = "date_trunc('milliseconds', clock_timestamp() AT TIME ZONE 'UTC')"
+NOW = "date_trunc('milliseconds', statement_timestamp() AT TIME ZONE 'UTC')"
 
 _MAKE = f"""
 INSERT INTO organization (id, name, "updatedAt") VALUES ('acme', 'Acme', now());

@@ -6,6 +6,7 @@ Not here: the transaction (`reconciler.store.schedules`), nor the decisions: whi
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -221,26 +222,30 @@ async def claim(connection: Connection, limit: int, only: str | None = None) -> 
     """Lock up to *limit* schedules (or *only* that one) that are due and not locked already."""
     values = {"limit": limit, "only": only}
     cursor = await connection.execute(_CLAIM, values, prepare=True)
-    return [_row(*row) async for row in cursor]
+    return [_row(*row) for row in await cursor.fetchall()]
 
 
 def _row(*columns: Any) -> Row:
     (id_, automation, cron, zone, misfire, grace, overlap, jitter, due, now, active) = columns
-    schedule = Schedule(
-        expression=cron or "",
-        zone=zone,
-        misfire=misfire,
-        grace=GRACE if grace is None else timedelta(seconds=grace),
-        jitter=timedelta(seconds=jitter),
-    )
     return Row(
         id=id_,
         automation_id=automation,
-        schedule=schedule,
+        schedule=_schedule(cron or "", zone, misfire, grace, jitter),
         overlap=overlap,
         due=due,
         now=now,
         active=bool(active),
+    )
+
+
+@functools.lru_cache(maxsize=8192)
+def _schedule(cron: str, zone: str, misfire: str, grace: int | None, jitter: int) -> Schedule:
+    return Schedule(
+        expression=cron,
+        zone=zone,
+        misfire=misfire,
+        grace=GRACE if grace is None else timedelta(seconds=grace),
+        jitter=timedelta(seconds=jitter),
     )
 
 
@@ -250,7 +255,7 @@ async def live(connection: Connection, rows: Sequence[Row]) -> dict[str, Live]:
     if not ids:
         return {}
     cursor = await connection.execute(_LIVE, {"ids": ids}, prepare=True)
-    return {row[0]: Live(queued=row[1], running=row[2]) async for row in cursor}
+    return {row[0]: Live(queued=row[1], running=row[2]) for row in await cursor.fetchall()}
 
 
 async def cancel_earlier(connection: Connection, before: Mapping[str, datetime]) -> None:

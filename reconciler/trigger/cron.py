@@ -56,15 +56,15 @@ class Cron:
         at = bisect_left(self.hours, hour)
         if at == len(self.hours):
             return None
-        start = wall.replace(minute=0, second=0, microsecond=0)
+        later = 0
         if self.hours[at] == hour:
             later = bisect_left(self.minutes, minute)
-            if later < len(self.minutes):
-                return start.replace(minute=self.minutes[later])
-            at += 1
-            if at == len(self.hours):
-                return None
-        return start.replace(hour=self.hours[at], minute=self.minutes[0])
+            if later == len(self.minutes):
+                at, later = at + 1, 0
+                if at == len(self.hours):
+                    return None
+        found = (wall.year, wall.month, wall.day, self.hours[at], self.minutes[later])
+        return datetime(*found)  # noqa: DTZ001 - a wall clock has no zone
 
     def _is_day(self, day: date) -> bool:
         if day.month not in self.months:

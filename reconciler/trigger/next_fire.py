@@ -38,12 +38,26 @@ def next_fire(expression: str, zone: str, after: datetime) -> datetime:
 
     Raises ValueError for a schedule that `schedule_problem` refuses, or that is never due again.
     """
+    return _next_fire(expression, zone, after.astimezone(UTC))
+
+
+# Many schedules say the same, and what was due together is looked at together. In UTC: two times of
+# one zone compare equal when only their fold differs.
+@functools.lru_cache(maxsize=8192)
+def _next_fire(expression: str, zone: str, after: datetime) -> datetime:
     place = _zone(zone)
     cron = parse_cron(expression)
     local = after.astimezone(place)
+    wall = local.replace(tzinfo=None, fold=0)
+    offset = _offset(local)
+    if not cron.elapsed or (local.fold == 0 and _offset(local.replace(fold=1)) == offset):
+        # Nearly always the clocks do not change in between, and then nothing else has to be asked.
+        found = (cron.next_wall(wall) - offset).replace(tzinfo=UTC)
+        there = found.astimezone(place)
+        if there.fold == 0 and _offset(there) == offset:
+            return found
     if cron.elapsed:
         return _next_real(cron, place, local)
-    wall = local.replace(tzinfo=None, fold=0)
     while True:
         wall = cron.next_wall(wall)
         found = _instant(wall, place)

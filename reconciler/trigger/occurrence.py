@@ -5,6 +5,7 @@ Not here: computing the occurrences (`reconciler.trigger.next_fire`), nor the ro
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -127,6 +128,11 @@ def key(trigger: str, nominal: datetime) -> str:
 
 def item(nominal: datetime, zone: str) -> Payload:
     """Make the item that n8n's own Schedule Trigger would have made at *nominal*."""
+    return dict(_item(nominal.astimezone(UTC), zone))
+
+
+@functools.lru_cache(maxsize=1024)
+def _item(nominal: datetime, zone: str) -> Payload:
     local = nominal.astimezone(ZoneInfo(zone))
     stamp = local.isoformat(timespec="milliseconds")  # 2026-01-02T09:05:00.000+01:00
     offset, minutes = stamp[-6:], stamp[14:19]

@@ -12,6 +12,7 @@ from typing import Any
 
 _NUL = "\\u0000"  # as json writes it
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def encode(value: Any) -> str | None:
@@ -20,7 +21,7 @@ def encode(value: Any) -> str | None:
     It stores no NUL, no half of a surrogate pair, no NaN and no infinity.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _ENCODER.encode(value)
         text.encode()
     except (ValueError, RecursionError):
         return None
