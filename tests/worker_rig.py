@@ -109,9 +109,9 @@ async def eventually(check: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 @asynccontextmanager
-async def desk(url: str) -> AsyncIterator[Desk]:
+async def desk(url: str, *, lock_timeout: float = 5.0) -> AsyncIterator[Desk]:
     """Open the database at *url*, upgraded and empty."""
-    async with Database(url, pool_size=12) as database:
+    async with Database(url, pool_size=12, lock_timeout=lock_timeout) as database:
         yield Desk(database, Executions(database, new_id=new_id))
 
 

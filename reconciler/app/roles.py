@@ -18,6 +18,7 @@ from reconciler.app.webhooks import webhook_routes
 from reconciler.app.worker import make_worker
 from reconciler.errors import ConfigError
 from reconciler.runtime.dispatcher import Dispatcher
+from reconciler.runtime.recount import RecountService
 from reconciler.runtime.retention import RetentionService, Sweep
 from reconciler.runtime.scheduler import Scheduler
 from reconciler.runtime.service import Service
@@ -110,8 +111,9 @@ async def _add_worker(parts: Parts, base: Base) -> None:
     pace = Pace(
         concurrency=settings.worker_concurrency, grace=settings.grace, causes=causes(settings)
     )
-    worker = await make_worker(settings, database, base.executions(database), pace, base.stack)
-    parts.services.append(worker)
+    executions = base.executions(database)
+    worker = await make_worker(settings, database, executions, pace, base.stack)
+    parts.services += [worker, RecountService(executions.recount)]
 
     async def claiming() -> str | None:
         return None if worker.claiming else "n8n does not answer: nothing is claimed until it does"

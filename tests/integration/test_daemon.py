@@ -48,6 +48,7 @@ def test_it_is_ready_and_ends_politely(tmp_path: Path, environ: dict[str, str]) 
         assert (200, "ready", {}) == (status, *map(json.loads(text).get, ("status", "reasons")))
         assert {"database", "services"} <= set(json.loads(text)["checked"])
         assert 404 == daemon.get("/nothing")[0]
+        assert 'reconciler_service_up{service="recount"} 1.0' in daemon.get("/metrics")[1]
 
         daemon.signal()
 

@@ -1,7 +1,9 @@
 """The number of running rows of each automation, corrected where somebody else changed rows.
 
 Our own statements keep it right; an UPDATE by hand of a running row would block
-its automation for ever. Not here: the other counters, they are history.
+its automation for ever. Safe beside claims and completions: a claim locks the number
+before it commits its rows, a completion commits both together, and we count after we
+got that lock. Not here: the other counters, they are history.
 """
 
 from __future__ import annotations
