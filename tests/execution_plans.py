@@ -118,7 +118,8 @@ def statements() -> Iterator[tuple[str, bytes, Mapping[str, Any]]]:
     claiming = {"worker": "w2", "count": 10, "lease": 30.0}
     for some, statement in claim._CLAIMS.items():
         name = "claim of some causes" if some else "claim"
-        yield name, statement, {**claiming, **({"causes": ["webhook"]} if some else {})}
+        causes = {"causes": ["webhook"]} if some else {}
+        yield name, statement, {**claiming, "after": "a3", **causes}
     for some, statement in claim._NEXTS.items():
         name = "next due of some causes" if some else "next due"
         yield name, statement, {"causes": ["webhook"]} if some else {}

@@ -58,6 +58,7 @@ class Executions:
         self._new_id = new_id
         self._notifier = notifier
         self._waiters = Waiters(database)
+        self._turn = claiming.Turn()
 
     def _poke(self) -> None:
         if self._notifier is not None:
@@ -85,7 +86,7 @@ class Executions:
         self, worker: str, count: int, *, lease: float, causes: Collection[Cause] | None = None
     ) -> list[Claimed]:
         """Take up to *count* rows that are due, for *lease* seconds; None: of any cause."""
-        return await claiming.claim(self._database, worker, count, lease, causes)
+        return await claiming.claim(self._database, self._turn, worker, count, lease, causes)
 
     async def rescue(self, worker: str, count: int, *, lease: float) -> list[Claimed]:
         """Take over up to *count* rows whose worker is gone, with the attempt that it began."""

@@ -1,15 +1,18 @@
 """A worker takes rows: fairly between automations, never more than each one allows.
 
-One statement. The automations that wait longest for their turn come first; the
-lock on an automation's runtime row makes its limit exact over any number of
-workers. Rescuing takes over the rows of workers that are gone, with the attempt
-that they began. Not here: running anything.
+One statement. It looks at the next automations that have something due and may run it, a few
+more than it can serve, and begins with those that wait longest for their turn; the next claim
+goes on behind them. So a claim costs the same whether ten automations wait or ten thousand,
+and none waits for ever. The lock on an automation's runtime row makes its limit exact over any
+number of workers. Rescuing takes over the rows of workers that are gone, with the attempt that
+they began. Not here: running anything.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -49,6 +52,27 @@ heads AS (
     ) AS n
 )"""
 
+# The same in two parts, behind the place of the last claim and up to it: a LIMIT stops them early.
+_ROUND = f"""
+ahead AS (
+    (SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
+     WHERE {WAITS} AND e."automationId" > %(after)s ORDER BY {_READY_ORDER} LIMIT 1)
+    UNION ALL
+    SELECT n.id, n.due FROM ahead AS h CROSS JOIN LATERAL (
+        SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
+        WHERE {WAITS} AND e."automationId" > h.id ORDER BY {_READY_ORDER} LIMIT 1
+    ) AS n
+), behind AS (
+    (SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
+     WHERE {WAITS} AND e."automationId" <= %(after)s ORDER BY {_READY_ORDER} LIMIT 1)
+    UNION ALL
+    SELECT n.id, n.due FROM behind AS h CROSS JOIN LATERAL (
+        SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
+        WHERE {WAITS} AND e."automationId" > h.id AND e."automationId" <= %(after)s
+        ORDER BY {_READY_ORDER} LIMIT 1
+    ) AS n
+)"""
+
 _READY = f"""
 e."automationId" = r.automation_id AND {WAITS} AND e."runAt" <= {_NOW}
 /* causes */"""
@@ -71,17 +95,37 @@ r.running < {_LIMIT} AND (
 AND r.automation_id NOT IN (SELECT id FROM held)
 AND NOT EXISTS (SELECT FROM open_holds WHERE organization = '/')"""
 
-_DETAILS = """
-SELECT c.id, c."automationId", c."orgId", COALESCE(s.organization, ''), COALESCE(s.name, a.name),
+_MAY_RUN = f"""
+CROSS JOIN LATERAL (
+    SELECT FROM reconciler.automation_runtime AS r
+    WHERE r.automation_id = h.id AND {_ADMITS} AND {_SOME_READY} LIMIT 1
+) AS r
+CROSS JOIN LATERAL (
+    SELECT FROM automations AS x WHERE x.id = h.id AND x."isActive" LIMIT 1
+) AS a"""
+
+# Look-ups are lateral and limited: no plan reads a whole table for some rows.
+_COLUMNS = """c.id, c."automationId", c."orgId", COALESCE(s.organization, ''), COALESCE(s.name, a.name),
     a."n8nWorkflowId", a.metadata #>> '{reconciler,entry}', t.name, COALESCE(c.cause, 'api'),
     c.method, c."triggerData", c.attempt, c."maxAttempts", c."timeoutSeconds",
     COALESCE(r.at_most_once, false), c.revision, c."n8nExecutionId", c.elapsed,
-    c."cancelRequestedAt" IS NOT NULL
-FROM taken AS c
-JOIN automations AS a ON a.id = c."automationId"
-LEFT JOIN reconciler.automation_runtime AS r ON r.automation_id = c."automationId"
-LEFT JOIN reconciler.resources AS s ON s.row_id = c."automationId"
-LEFT JOIN workflow_triggers AS t ON t.id = c."triggerId"
+    c."cancelRequestedAt" IS NOT NULL"""
+_LOOKUPS = """
+LEFT JOIN LATERAL (
+    SELECT x.name, x."n8nWorkflowId", x.metadata FROM automations AS x
+    WHERE x.id = c."automationId" LIMIT 1
+) AS a ON true
+LEFT JOIN LATERAL (
+    SELECT x.at_most_once FROM reconciler.automation_runtime AS x
+    WHERE x.automation_id = c."automationId" LIMIT 1
+) AS r ON true
+LEFT JOIN LATERAL (
+    SELECT x.organization, x.name FROM reconciler.resources AS x
+    WHERE x.row_id = c."automationId" LIMIT 1
+) AS s ON true
+LEFT JOIN LATERAL (
+    SELECT x.name FROM workflow_triggers AS x WHERE x.id = c."triggerId" LIMIT 1
+) AS t ON true
 """
 
 _TAKEN = """e.id, e."automationId", e."orgId", e.cause, e.method, e."triggerData", e.attempt,
@@ -90,13 +134,16 @@ _TAKEN = """e.id, e."automationId", e."orgId", e.cause, e.method, e."triggerData
 """
 
 _CLAIM = f"""
-WITH RECURSIVE {HEADS}, {_HELD}, pick AS MATERIALIZED (
+WITH RECURSIVE {_ROUND}, {_HELD}, near AS (
+    SELECT h.id FROM (SELECT * FROM ahead UNION ALL SELECT * FROM behind) AS h
+    {_MAY_RUN} LIMIT 2 * %(count)s
+), seen AS MATERIALIZED (
+    SELECT ARRAY(SELECT id FROM near) AS ids
+), pick AS MATERIALIZED (
     SELECT r.automation_id,
         CASE r.breaker WHEN 'CLOSED' THEN {_LIMIT} - r.running ELSE 1 END AS free
     FROM reconciler.automation_runtime AS r
-    JOIN automations AS a ON a.id = r.automation_id AND a."isActive"
-    JOIN heads AS h ON h.id = r.automation_id
-    WHERE {_ADMITS} AND {_SOME_READY}
+    WHERE r.automation_id = ANY((SELECT ids FROM seen)::text[]) AND {_ADMITS}
     ORDER BY r.last_served_at NULLS FIRST LIMIT %(count)s
     FOR UPDATE OF r SKIP LOCKED
 ), due AS MATERIALIZED (
@@ -111,7 +158,9 @@ WITH RECURSIVE {HEADS}, {_HELD}, pick AS MATERIALIZED (
         probe_execution_id = CASE r.breaker WHEN 'CLOSED' THEN NULL ELSE d.first END
     FROM (
         SELECT automation_id, count(*) AS runs, min(id) AS first FROM due GROUP BY 1
-    ) AS d WHERE r.automation_id = d.automation_id
+    ) AS d
+    WHERE r.automation_id = ANY(ARRAY(SELECT automation_id FROM due))
+        AND r.automation_id = d.automation_id
 ), taken AS (
     UPDATE workflow_executions AS e SET status = 'RUNNING', attempt = e.attempt + 1,
         "leaseOwner" = %(worker)s, "leaseExpiresAt" = {_NOW} + make_interval(secs => %(lease)s),
@@ -122,13 +171,9 @@ WITH RECURSIVE {HEADS}, {_HELD}, pick AS MATERIALIZED (
         ), e.revision)
     WHERE e.id = ANY(ARRAY(SELECT id FROM due))
     RETURNING {_TAKEN}, 0.0::float8 AS elapsed
-), begun AS (
-    INSERT INTO reconciler.execution_attempts (execution_id, attempt, worker, started_at)
-    SELECT id, attempt, %(worker)s, statement_timestamp() FROM taken
-    ON CONFLICT (execution_id, attempt) DO UPDATE SET worker = EXCLUDED.worker,
-        started_at = EXCLUDED.started_at, finished_at = NULL, outcome = NULL, error = NULL
 )
-{_DETAILS}
+SELECT {_COLUMNS}, z.ids[cardinality(z.ids)]
+FROM seen AS z LEFT JOIN taken AS c ON true {_LOOKUPS}
 """
 
 _RESCUE = f"""
@@ -141,25 +186,24 @@ WITH taken AS (
             AND d."leaseOwner" IS DISTINCT FROM %(worker)s
         ORDER BY d."leaseExpiresAt" LIMIT %(count)s FOR UPDATE SKIP LOCKED
     ))
-    RETURNING {_TAKEN}, extract(epoch FROM {_NOW} - e."startedAt")::float8 AS elapsed
+    RETURNING {_TAKEN}, e."startedAt", extract(epoch FROM {_NOW} - e."startedAt")::float8 AS elapsed
 ), noted AS (
-    UPDATE reconciler.execution_attempts AS b
-    SET worker = %(worker)s, adopted_at = statement_timestamp()
-    FROM taken AS c WHERE b.execution_id = c.id AND b.attempt = c.attempt
+    INSERT INTO reconciler.execution_attempts AS b (
+        execution_id, attempt, worker, n8n_execution_id, started_at, adopted_at)
+    SELECT id, attempt, %(worker)s, "n8nExecutionId", "startedAt" AT TIME ZONE 'UTC',
+        statement_timestamp()
+    FROM taken
+    ON CONFLICT (execution_id, attempt) DO UPDATE SET worker = EXCLUDED.worker,
+        adopted_at = EXCLUDED.adopted_at
 )
-{_DETAILS}
+SELECT {_COLUMNS} FROM taken AS c {_LOOKUPS}
 """.encode()
 
 # When a claim can next find something: at once, when a breaker's pause ends, or when a row is due.
 _NEXT = f"""
 WITH RECURSIVE {HEADS}, {_HELD}
 SELECT LEAST(
-    CASE WHEN EXISTS (
-        SELECT FROM reconciler.automation_runtime AS r
-        JOIN automations AS a ON a.id = r.automation_id AND a."isActive"
-        JOIN heads AS h ON h.id = r.automation_id
-        WHERE {_ADMITS} AND {_SOME_READY}
-    ) THEN 0.0 END,
+    CASE WHEN EXISTS (SELECT FROM heads AS h {_MAY_RUN}) THEN 0.0 END,
     (SELECT extract(epoch FROM min(r.breaker_until) - statement_timestamp())
      FROM reconciler.automation_runtime AS r
      WHERE r.breaker = 'OPEN' AND r.breaker_until > statement_timestamp()
@@ -183,13 +227,30 @@ _CLAIMS = _variants(_CLAIM)
 _NEXTS = _variants(_NEXT)
 
 
+@dataclass(slots=True)
+class Turn:
+    """Whose turn it was: the next claim begins behind this automation."""
+
+    after: str = ""
+
+
 async def claim(
-    database: Database, worker: str, count: int, lease: float, causes: Collection[Cause] | None
+    database: Database,
+    turn: Turn,
+    worker: str,
+    count: int,
+    lease: float,
+    causes: Collection[Cause] | None,
 ) -> list[Claimed]:
-    """Take up to *count* rows that are due, for *lease* seconds; None as *causes*: of any cause."""
-    values = {"worker": worker, "count": count, "lease": lease, **_words(causes)}
-    rows = await database.execute(_CLAIMS[causes is not None], values, prepare=True)
-    return [_claimed(row, adopted=False) for row in rows]
+    """Take up to *count* rows that are due, for *lease* seconds; None as *causes*: of any cause.
+
+    The automations behind *turn* are looked at first.
+    """
+    values = {"worker": worker, "count": count, "lease": lease, "after": turn.after}
+    statement = _CLAIMS[causes is not None]
+    rows = await database.execute(statement, {**values, **_words(causes)}, prepare=True)
+    turn.after = rows[0][-1] or ""
+    return [_claimed(row, adopted=False) for row in rows if row[0] is not None]
 
 
 async def rescue(database: Database, worker: str, count: int, lease: float) -> list[Claimed]:

@@ -71,14 +71,15 @@ WITH ended AS (
     WHERE e.id = ANY({OWNED}) AND e.id = v.id AND e.attempt = v.attempt
         AND e."leaseOwner" = %(worker)s
     RETURNING e.id, v.attempt, e."automationId" AS automation, e.status::text AS status,
-        e."executionTime" AS took, v.counts OR e.status <> 'QUEUED' AS spent,
+        e."startedAt" AS began, e."executionTime" AS took,
+        v.counts OR e.status <> 'QUEUED' AS spent,
         COALESCE(v.outcome, v.status) AS outcome, v.run, v.version, v.message, v.node,
         v.milliseconds, v.counts
 ), noted AS (
     INSERT INTO reconciler.execution_attempts AS b (
-        execution_id, attempt, worker, finished_at, outcome, error, error_node, milliseconds,
-        n8n_execution_id, n8n_version_id)
-    SELECT d.id, d.attempt, %(worker)s, clock_timestamp(),
+        execution_id, attempt, worker, started_at, finished_at, outcome, error, error_node,
+        milliseconds, n8n_execution_id, n8n_version_id)
+    SELECT d.id, d.attempt, %(worker)s, d.began AT TIME ZONE 'UTC', clock_timestamp(),
         CASE d.outcome WHEN 'QUEUED' THEN 'FAILED' ELSE d.outcome END, d.message, d.node,
         d.milliseconds, d.run, d.version
     FROM ended AS d WHERE d.spent

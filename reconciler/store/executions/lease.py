@@ -36,16 +36,11 @@ RETURNING id, "cancelRequestedAt" IS NOT NULL
 """.encode()
 
 _STARTED = f"""
-WITH noted AS (
-    UPDATE workflow_executions AS e SET "n8nExecutionId" = v.run, "updatedAt" = {_NOW}
-    FROM unnest(%(ids)s::text[], %(attempts)s::smallint[], %(runs)s::text[])
-        AS v(id, attempt, run)
-    WHERE e.id = ANY({OWNED}) AND e.id = v.id AND e.attempt = v.attempt
-        AND e."leaseOwner" = %(worker)s
-    RETURNING e.id, e.attempt, v.run
-)
-UPDATE reconciler.execution_attempts AS b SET n8n_execution_id = n.run
-FROM noted AS n WHERE b.execution_id = n.id AND b.attempt = n.attempt
+UPDATE workflow_executions AS e SET "n8nExecutionId" = v.run, "updatedAt" = {_NOW}
+FROM unnest(%(ids)s::text[], %(attempts)s::smallint[], %(runs)s::text[])
+    AS v(id, attempt, run)
+WHERE e.id = ANY({OWNED}) AND e.id = v.id AND e.attempt = v.attempt
+    AND e."leaseOwner" = %(worker)s
 """.encode()
 
 _RELEASE = f"""

@@ -128,10 +128,19 @@ FROM workflow_executions AS e {_NAMES}
 WHERE e.id = %(id)s AND (%(organization)s::text IS NULL OR e."orgId" = %(organization)s)
 """.encode()
 
+# The attempt that runs has a row of its own only when it ends, or is taken over.
 _ATTEMPTS = b"""
 SELECT attempt, worker, n8n_execution_id, n8n_version_id, started_at, finished_at, outcome,
     error, error_node, milliseconds, adopted_at
-FROM reconciler.execution_attempts WHERE execution_id = %(id)s ORDER BY attempt
+FROM reconciler.execution_attempts WHERE execution_id = %(id)s
+UNION ALL
+SELECT attempt, COALESCE("leaseOwner", 'nobody'), "n8nExecutionId", NULL,
+    "startedAt" AT TIME ZONE 'UTC', NULL, NULL, NULL, NULL, NULL, NULL
+FROM workflow_executions AS e WHERE id = %(id)s AND status = 'RUNNING' AND NOT EXISTS (
+    SELECT FROM reconciler.execution_attempts AS b
+    WHERE b.execution_id = %(id)s AND b.attempt = e.attempt
+)
+ORDER BY attempt
 """
 
 _CONDITIONS = {
