@@ -28,6 +28,7 @@ from reconciler.store.directory import (
 from reconciler.store.event_records import EventRecord, EventRecords
 from reconciler.store.events import Events, NewEvent, Sent, Started
 from reconciler.store.executions import Cancelled, Execution, Executions
+from reconciler.store.executions.repeat import repeats
 from reconciler.store.notify import notify
 from reconciler.store.tokens import MOST, NewToken, Tokens
 from reconciler.trigger.execution import Accepted, NewExecution, Refusal
@@ -97,7 +98,10 @@ class Desk:
         return f"{base}/workflow/{automation.workflow_id}/executions/{run}"
 
     async def run(self, name: str, data: object, trigger: str | None, key: str | None) -> Accepted:
-        """Ask for a run; raises UsageError and ConflictError when there will be none."""
+        """Ask for a run; raises UsageError and ConflictError when there will be none.
+
+        A *key* that is known gives its first execution, if that got the same input.
+        """
         self.who.require(Action.AUTOMATIONS_RUN)
         automation = await self.automation(name)
         if not automation.startable:
@@ -120,7 +124,12 @@ class Desk:
         )
         [accepted] = await self.executions.insert([new])
         _require_accepted(accepted, automation.label)
-        await notify(self.database)
+        if accepted.fresh:
+            await notify(self.database)
+        elif accepted.id is not None and not await repeats(self.database, accepted.id, new):
+            message = f'the key "{key}" was used for another input or trigger: {accepted.id}'
+            hint = f"another run needs another key; `reconciler executions show {accepted.id}`"
+            raise ConflictError(message, hint=hint)
         return accepted
 
     async def retry(self, id_: str) -> Accepted:

@@ -28,7 +28,7 @@ from reconciler.trigger.execution import TERMINAL, Accepted
     help="What the workflow gets: JSON, @file or - for standard input [default: {}].",
 )
 @click.option("--trigger", metavar="NAME", help="The trigger that it stands for.")
-@click.option("--key", metavar="TEXT", help="The same key is run once, however often it is asked.")
+@click.option("--key", metavar="TEXT", help="Run once, however often it is asked with this key.")
 @click.option("--wait", is_flag=True, help="Wait for the end; the exit code tells how it ended.")
 @click.option("--timeout", type=duration, default="10m", help="How long to wait [default: 10m].")
 def run(**given: Any) -> int:

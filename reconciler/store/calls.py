@@ -7,12 +7,13 @@ Not here: webhooks, which are taken in many at a time (`reconciler.store.deliver
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from reconciler.errors import ConflictError
 from reconciler.store.database import Connection, Database
 from reconciler.store.events import Inserting
+from reconciler.store.executions.repeat import repeats
 from reconciler.trigger.execution import Accepted, NewExecution, Status
 from reconciler.trigger.rate import Taken, Window, take
 
@@ -43,6 +44,7 @@ class Called:
 
     accepted: Accepted | None
     retry_after: float = 0.0  # seconds
+    repeated: bool = True  # False: the key is known, and was for another input or trigger
 
 
 class Calls:
@@ -57,6 +59,13 @@ class Calls:
 
         Raises ConflictError when others were in the way again and again.
         """
+        called = await self._persist(new, limit, period)
+        first = called.accepted
+        if first is None or first.fresh or first.id is None:
+            return called
+        return replace(called, repeated=await repeats(self._database, first.id, new))
+
+    async def _persist(self, new: NewExecution, limit: int, period: float) -> Called:
         for _ in range(_ATTEMPTS - 1):
             with suppress(ConflictError):  # nothing was written
                 return await self._accept(new, limit, period)

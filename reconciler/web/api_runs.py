@@ -100,6 +100,9 @@ class RunRoutes:
             after = {"Retry-After": str(max(1, math.ceil(called.retry_after)))}
             raise Refused(429, "rate-limited", "too many calls in a short time", after)
         require_accepted(called.accepted)
+        if not called.repeated:
+            message = f"the key was used for another input or trigger: {called.accepted.id}"
+            raise Refused(409, "key-reused", message)
         return called.accepted
 
 

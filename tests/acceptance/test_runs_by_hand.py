@@ -38,9 +38,20 @@ def ended(stage: Stage, id_: str, status: str, **columns: Any) -> None:
     )
 
 
+def test_a_key_is_not_good_for_another_input(stage: Stage) -> None:
+    first = json_of(stage, "run", "greet", "--input", '{"a": 1}', "--key", "k1")["execution_id"]
+
+    for words in (["--input", '{"a": 2}'], [], ["--wait"]):
+        done = stage.shell.run("run", "greet", "--key", "k1", *words)
+        assert (6, "") == (done.code, done.out)
+        assert f'the key "k1" was used for another input or trigger: {first}' in done.err
+    [listed] = json_of(stage, "executions", "list")["executions"]
+    assert first == listed["id"]
+
+
 def test_a_run_is_asked_for_and_seen_everywhere(stage: Stage) -> None:
     asked = json_of(stage, "run", "greet", "--input", '{"a": 1}', "--key", "k1")
-    again = json_of(stage, "run", "acme/greet", "--key", "k1")
+    again = json_of(stage, "run", "acme/greet", "--input", '{"a": 1.0}', "--key", "k1")
 
     assert (False, True) == (asked["duplicate"], again["duplicate"])
     assert asked["execution_id"] == again["execution_id"]

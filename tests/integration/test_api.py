@@ -69,7 +69,7 @@ async def test_a_run_is_asked_for_by_id_or_name_and_known_by_its_key(api: Api) -
     key = {"Idempotency-Key": "order-1"}
 
     first = await api.run(token, json={"input": {"a": 1}}, headers=key)
-    again = await api.run(token, "acme-greet", json={"input": {"a": 2}}, headers=key)
+    again = await api.run(token, "acme-greet", json={"input": {"a": 1.0}}, headers=key)
     third = await api.run(token, "greet")
 
     assert (202, 200, 202) == (first.status_code, again.status_code, third.status_code)
@@ -78,6 +78,28 @@ async def test_a_run_is_asked_for_by_id_or_name_and_known_by_its_key(api: Api) -
         'SELECT "triggerData", cause FROM workflow_executions ORDER BY "createdAt"'
     )
     assert [({"a": 1}, "manual"), ({}, "manual")] == rows
+
+
+async def test_a_key_is_not_good_for_another_input_or_trigger(api: Api) -> None:
+    token = await api.token()
+    for name in ("one", "two"):
+        api.tenants.trigger("acme-greet", name, triggerType="API_CALL", triggerEvent="api.call")
+    key = {"Idempotency-Key": "order-1"}
+    body = {"input": {"a": 1}, "trigger": "one"}
+
+    first = await api.run(token, json=body, headers=key)
+    others = [
+        await api.run(token, params=params, json={**body, **other}, headers=key)
+        for other in ({"input": {"a": 2}}, {"input": [{"a": 1}]}, {"trigger": "two"})
+        for params in ({}, {"wait": "5s"})
+    ]
+    again = await api.run(token, json=body, headers=key)
+
+    assert [409] * 6 == [one.status_code for one in others]
+    error = others[0].json()["error"]
+    assert ("key-reused", True) == (error["code"], first.json()["executionId"] in error["message"])
+    assert (200, True) == (again.status_code, again.json()["duplicate"])
+    assert [(1,)] == api.tenants.sql("SELECT count(*) FROM workflow_executions")
 
 
 async def test_calls_go_through_the_api_trigger_with_its_filters_and_limit(api: Api) -> None:
