@@ -1,10 +1,12 @@
-"""The one statement that takes webhook calls in: known ids, rate, queue, rows, counts, log.
+"""The statements that take webhook calls in: known ids, rate, queue, rows, counts, log.
 
-A statement of its own costs one round trip and one commit for all calls that wait, which is
-what makes webhooks fast. The rows of the rate windows are locked first and in order, so that
+ORDINARY takes the calls with which nothing is special and says no word about the others; ACCEPT
+takes any, and tells why it did not. Each is one round trip and one commit for all calls that
+wait, which is what makes webhooks fast; a few calls cost what it takes to set the plan up, so
+ORDINARY has few parts. The rows of the rate windows are locked first and in order, so that
 daemons neither count past each other nor wait in a circle. Look-ups are lateral and limited: a
-plan that was made while a table was small must not read all of it later. What it inserts is what
-`reconciler.store.executions.insert` does, a test compares them. Not here: reading its answers.
+plan that was made while a table was small must not read all of it later. What they insert is what
+`reconciler.store.executions.insert` does, a test compares them. Not here: reading the answers.
 """
 
 from __future__ import annotations
@@ -51,15 +53,44 @@ rules AS MATERIALIZED (
 )"""
 
 # The counts after *taken* more, shifted: zeros for slots in which nobody called.
-_COUNTS: Final = f"""
-CASE
-    WHEN NOT w.same THEN ARRAY[(
-        SELECT COALESCE(sum(n), 0)::integer FROM unnest(w.counts) AS n) + t.taken]
+_SHIFTED: Final = f"""
     WHEN w.moved = 0 THEN
         ARRAY[COALESCE(w.counts[1], 0) + t.taken] || w.counts[2:{SLOTS + 1}]
     ELSE ARRAY[t.taken] || array_fill(0, ARRAY[w.moved - 1])
         || w.counts[1:{SLOTS + 1} - w.moved]
 END"""
+_COUNTS: Final = f"""
+CASE
+    WHEN NOT w.same THEN ARRAY[(
+        SELECT COALESCE(sum(n), 0)::integer FROM unnest(w.counts) AS n) + t.taken]{_SHIFTED}"""
+
+# Followed by where the rows come from.
+_INSERT: Final = f"""
+    INSERT INTO workflow_executions (
+        id, "automationId", "orgId", status, "startedAt", "triggerData", "triggerId",
+        "idempotencyKey", "runAt", "maxAttempts", "timeoutSeconds", revision, cause, method,
+        "queueDeadline", "createdAt", "updatedAt"
+    )
+    SELECT id, automation, organization, 'QUEUED', {_NOW}, data, trigger, key, {_NOW},
+        COALESCE(max_retries, {DEFAULT_RETRIES}) + 1,
+        COALESCE(timeout_seconds, {DEFAULT_TIMEOUT}), revision, 'webhook', method,
+        {_NOW} + make_interval(secs => queue_deadline_seconds), {_NOW}, {_NOW}"""
+
+# What follows from `taken`.
+_AFTER: Final = f"""
+counted AS (
+    UPDATE workflow_triggers AS t
+    SET "triggerCount" = t."triggerCount" + f.fires, "lastTriggeredAt" = {_NOW}
+    FROM (SELECT trigger AS id, count(*) AS fires FROM taken GROUP BY 1 ORDER BY 1) AS f
+    WHERE t.id = f.id
+), logged AS (
+    INSERT INTO reconciler.webhook_deliveries (
+        organization_id, automation_id, trigger_id, accepted, replay_key, execution_id,
+        remote_address, body_bytes
+    )
+    SELECT organization, automation, trigger, true, key, id, remote::inet, bytes FROM taken
+    ON CONFLICT DO NOTHING
+)"""
 
 ACCEPT: Final = f"""
 WITH asked AS MATERIALIZED (
@@ -124,26 +155,12 @@ WITH asked AS MATERIALIZED (
     INSERT INTO reconciler.automation_runtime (automation_id)
     SELECT DISTINCT automation FROM admitted WHERE bare AND why IS NULL
     ON CONFLICT (automation_id) DO NOTHING
-), fresh AS (
-    INSERT INTO workflow_executions (
-        id, "automationId", "orgId", status, "startedAt", "triggerData", "triggerId",
-        "idempotencyKey", "runAt", "maxAttempts", "timeoutSeconds", revision, cause, method,
-        "queueDeadline", "createdAt", "updatedAt"
-    )
-    SELECT id, automation, organization, 'QUEUED', {_NOW}, data, trigger, key, {_NOW},
-        COALESCE(max_retries, {DEFAULT_RETRIES}) + 1,
-        COALESCE(timeout_seconds, {DEFAULT_TIMEOUT}), revision, 'webhook', method,
-        {_NOW} + make_interval(secs => queue_deadline_seconds), {_NOW}, {_NOW}
+), fresh AS ({_INSERT}
     FROM admitted WHERE why IS NULL ORDER BY place
     ON CONFLICT ("automationId", "idempotencyKey") DO NOTHING
     RETURNING id
 ), taken AS MATERIALIZED (
     SELECT a.* FROM admitted AS a JOIN fresh AS f ON f.id = a.id
-), counted AS (
-    UPDATE workflow_triggers AS t
-    SET "triggerCount" = t."triggerCount" + f.fires, "lastTriggeredAt" = {_NOW}
-    FROM (SELECT trigger AS id, count(*) AS fires FROM taken GROUP BY 1 ORDER BY 1) AS f
-    WHERE t.id = f.id
 ), moved AS (
     UPDATE reconciler.webhook_rates AS r
     SET slot = w.now_slot, slot_seconds = w.size, counts = {_COUNTS}
@@ -151,14 +168,7 @@ WITH asked AS MATERIALIZED (
     JOIN (SELECT automation, count(*)::integer AS taken FROM taken GROUP BY 1) AS t
         ON t.automation = w.automation_id
     WHERE r.automation_id = w.automation_id
-), logged AS (
-    INSERT INTO reconciler.webhook_deliveries (
-        organization_id, automation_id, trigger_id, accepted, replay_key, execution_id,
-        remote_address, body_bytes
-    )
-    SELECT organization, automation, trigger, true, key, id, remote::inet, bytes FROM taken
-    ON CONFLICT DO NOTHING
-)
+), {_AFTER}
 SELECT c.place, t.id IS NOT NULL, COALESCE(c.refusal, a.why), c.known_id, c.known_status,
     w.slot, w.slot_seconds, w.counts, w.at
 FROM checked AS c
@@ -166,6 +176,77 @@ LEFT JOIN admitted AS a ON a.place = c.place
 LEFT JOIN taken AS t ON t.place = c.place
 LEFT JOIN windows AS w ON w.automation_id = c.automation AND a.why = 'rate'
 ORDER BY c.place
+""".encode()
+
+# Calls of an active trigger whose id nobody knows, within the rate, of an automation without a
+# bound of its own. That far fewer executions wait than may, the caller knows (`reconciler.store.rooms`).
+# `windows`, `limits` and `sizes` describe each automation once; `ranks` number an automation's
+# calls. Of a call whose id turns out to be taken, only ACCEPT can say whose it is.
+ORDINARY: Final = f"""
+WITH locked AS MATERIALIZED (
+    SELECT w.automation_id, w.slot, w.counts, v."limit", v.size, w.slot_seconds = v.size AS same
+    FROM unnest(%(windows)s::text[], %(limits)s::bigint[], %(sizes)s::float8[])
+        AS v(automation, "limit", size)
+    JOIN reconciler.webhook_rates AS w ON w.automation_id = v.automation
+    ORDER BY w.automation_id FOR UPDATE OF w
+), windows AS MATERIALIZED (
+    SELECT m.*, CASE WHEN same THEN "limit" - (
+            SELECT COALESCE(sum(n), 0) FROM unnest(m.counts[1:{SLOTS + 1} - m.moved]) AS n
+        ) ELSE 0 END AS free
+    FROM (
+        SELECT n.*, LEAST(now_slot - slot, {SLOTS + 1})::integer AS moved FROM (
+            SELECT l.*, GREATEST(
+                floor(extract(epoch FROM clock_timestamp())::float8 / size)::bigint, slot
+            ) AS now_slot FROM locked AS l
+        ) AS n
+    ) AS m
+), asked AS MATERIALIZED (
+    SELECT * FROM ROWS FROM (
+        unnest(
+            %(ids)s::text[], %(automations)s::text[], %(triggers)s::text[], %(keys)s::text[],
+            %(methods)s::text[], %(ranks)s::integer[], %(remotes)s::text[], %(bytes)s::integer[]
+        ), jsonb_array_elements(%(data)s::jsonb)
+    ) AS v(id, automation, trigger, key, method, rank, remote, bytes, data)
+), fresh AS ({_INSERT}
+    FROM (
+        SELECT v.id, v.automation, a."orgId" AS organization, v.data, v.trigger, v.key, v.method,
+            r.max_retries, r.timeout_seconds, r.queue_deadline_seconds, (
+                SELECT x.revision FROM reconciler.resources AS x
+                WHERE x.row_id = v.automation LIMIT 1
+            ) AS revision
+        FROM asked AS v
+        CROSS JOIN LATERAL (
+            SELECT x."orgId" FROM automations AS x
+            WHERE x.id = v.automation AND x."isActive" LIMIT 1
+        ) AS a
+        CROSS JOIN LATERAL (
+            SELECT x."automationId" AS automation FROM workflow_triggers AS x
+            WHERE x.id = v.trigger AND x."isActive" LIMIT 1
+        ) AS t
+        CROSS JOIN LATERAL (
+            SELECT x.* FROM reconciler.automation_runtime AS x
+            WHERE x.automation_id = v.automation AND x.max_queued IS NULL LIMIT 1
+        ) AS r
+        JOIN windows AS w ON w.automation_id = v.automation
+        WHERE v.rank <= w.free AND t.automation = v.automation AND (
+            SELECT d.execution_id FROM reconciler.webhook_deliveries AS d
+            WHERE d.automation_id = v.automation AND d.replay_key = v.key AND d.accepted LIMIT 1
+        ) IS NULL
+    ) AS ordinary
+    ON CONFLICT ("automationId", "idempotencyKey") DO NOTHING
+    RETURNING id, "orgId" AS organization
+), taken AS MATERIALIZED (
+    SELECT v.id, v.automation, v.trigger, v.key, v.remote, v.bytes, f.organization
+    FROM asked AS v JOIN fresh AS f ON f.id = v.id
+), moved AS (
+    UPDATE reconciler.webhook_rates AS r
+    SET slot = w.now_slot, counts = CASE{_SHIFTED}
+    FROM windows AS w
+    JOIN (SELECT automation, count(*)::integer AS taken FROM taken GROUP BY 1) AS t
+        ON t.automation = w.automation_id
+    WHERE r.automation_id = w.automation_id
+), {_AFTER}
+SELECT id FROM taken
 """.encode()
 
 # Each automation has a window before the first of its calls is counted.

@@ -6,18 +6,21 @@ Not here: whether a caller may call (`reconciler.web`), the statement (`reconcil
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from reconciler.store.acceptance import ACCEPT, EQUIP, KNOWN
+from reconciler.errors import ReconcilerError
+from reconciler.store.acceptance import ACCEPT, EQUIP, KNOWN, ORDINARY
 from reconciler.store.database import Database
 from reconciler.store.executions.encoding import clean, encode
+from reconciler.store.rooms import Rooms
 from reconciler.trigger.execution import Accepted, NewExecution, Refusal, Status
-from reconciler.trigger.rate import Window, wait_for_place
+from reconciler.trigger.rate import SLOTS, Window, wait_for_place
 
 Rule: TypeAlias = tuple[str, int, float]  # automation, limit, period in seconds
-_EQUIPPED: Final = 100_000  # automations that are remembered to have a window
+_REMEMBERED: Final = 100_000  # automations of which we know that they have a window
 # Who set a bound wants it exact: one at a time counts and inserts. As all inserts do.
 _BOUNDED = b"""
 SELECT pg_advisory_xact_lock(1919247215, hashtext(b.id)) FROM (
@@ -69,6 +72,7 @@ class Delivered:
 
     accepted: Accepted | None = None  # None: too many calls
     retry_after: float = 0.0  # seconds
+    error: ReconcilerError | None = None  # it was not taken in, others of its batch were
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,18 +95,32 @@ class Deliveries:
         self._database = database
         self._new_id = new_id
         self._equipped: set[str] = set()
+        self._rooms = Rooms(database)
         self._full: dict[Rule, float] = {}  # until when, by the loop's clock, no place gets free
 
     async def accept(self, calls: Sequence[Delivery]) -> list[Delivered]:
-        """Take calls in, in one commit; the answers are in their order.
+        """Take calls in, nearly always in one commit; the answers are in their order.
 
         Raises DatabaseUnreachable: nothing was taken in; DatabaseLost: perhaps it was.
         """
         batch = _Batch(calls, self._new_id, self._still_full())
+        unbounded = batch.automations(bounded=False)
+        await self._equip(unbounded)
+        if ordinary := batch.ordinary(await self._rooms.enough(unbounded)):
+            values = batch.values_of_ordinary(ordinary)
+            batch.take(await self._database.execute(ORDINARY, values, prepare=True))
+        try:
+            await self._accept_rest(batch)
+        except ReconcilerError as error:
+            if not batch.taken:
+                raise
+            batch.fail(error)
+        return batch.answers()
+
+    async def _accept_rest(self, batch: _Batch) -> None:
+        """Let ACCEPT decide what has no answer yet."""
         for _ in range(2):  # a second time only if an automation was deleted and made again
-            missing = batch.automations() - self._equipped
-            if missing:
-                await self._equip(missing)
+            await self._equip(batch.automations())
             rows = await self._execute(batch)
             bare = batch.read(rows)
             if not bare:
@@ -113,7 +131,6 @@ class Deliveries:
         doubtful = batch.doubtful()
         if doubtful:
             batch.read_known(await self._database.execute(KNOWN, batch.asked(doubtful)))
-        return batch.answers()
 
     def _still_full(self) -> dict[Rule, float]:
         """Name the windows in which no place gets free yet, and in how many seconds one does.
@@ -135,11 +152,13 @@ class Deliveries:
             cursor = await connection.execute(ACCEPT, values, prepare=True)
             return await cursor.fetchall()
 
-    async def _equip(self, automations: Collection[str]) -> None:
-        await self._database.execute(EQUIP, {"ids": sorted(automations)})
-        if len(self._equipped) > _EQUIPPED:
-            self._equipped.clear()
-        self._equipped |= set(automations)
+    async def _equip(self, automations: set[str]) -> None:
+        missing = automations - self._equipped
+        if missing:
+            await self._database.execute(EQUIP, {"ids": sorted(missing)})
+            if len(self._equipped) > _REMEMBERED:
+                self._equipped.clear()
+            self._equipped |= missing
 
     async def note(self, rejections: Sequence[Rejection]) -> None:
         """Log calls that were refused, or known."""
@@ -176,6 +195,7 @@ class _Batch:
     ) -> None:
         self._calls = calls
         self.full: dict[Rule, float] = {}  # what turned out to be full, for how many seconds
+        self.taken = False  # whether any call was taken in
         self._answers: dict[int, Delivered] = {}
         self._firsts: dict[tuple[str, str], int] = {}
         self._rows: dict[int, tuple[str, str]] = {}  # place -> id, data as JSON
@@ -199,26 +219,78 @@ class _Batch:
         self._refused.add(place)
         self._answers[place] = Delivered(retry_after=wait)
 
-    def automations(self) -> set[str]:
-        places = (place for place in self._rows if place not in self._answers)
-        return {self._calls[place].new.automation_id for place in places}
+    def automations(self, *, bounded: bool = True) -> set[str]:
+        """Name the automations of calls without an answer; or only those *bounded* by nothing."""
+        calls = (self._calls[place] for place in self._open())
+        return {call.new.automation_id for call in calls if bounded or not call.bounded}
 
     def bounded(self) -> bool:
-        return any(self._calls[p].bounded for p in self._rows if p not in self._answers)
+        return any(self._calls[place].bounded for place in self._open())
+
+    def _open(self) -> list[int]:
+        return [place for place in self._rows if place not in self._answers]
+
+    def ordinary(self, automations: Collection[str]) -> list[int]:
+        """Name the calls of *automations* that ORDINARY can take."""
+        return [
+            place
+            for place in self._open()
+            if self._calls[place].new.automation_id in automations
+            and not self._calls[place].bounded
+        ]
+
+    def values_of_ordinary(self, places: Sequence[int]) -> dict[str, Any]:
+        """Give the parameters of ORDINARY."""
+        calls = [self._calls[place] for place in places]
+        ranks: Counter[str] = Counter()
+        numbered: list[int] = []
+        for call in calls:
+            ranks[call.new.automation_id] += 1
+            numbered.append(ranks[call.new.automation_id])
+        rules = {call.new.automation_id: call for call in calls}
+        return {
+            **self._values(places, calls),
+            "ranks": numbered,
+            "windows": list(rules),
+            "limits": [call.limit for call in rules.values()],
+            "sizes": [call.period / SLOTS for call in rules.values()],
+        }
+
+    def take(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Read the answers of ORDINARY: the ids of the executions that were made."""
+        made = {row[0] for row in rows}
+        for place, (id_, _) in self._rows.items():
+            if id_ in made:
+                self._take(place)
+
+    def _take(self, place: int) -> None:
+        accepted = Accepted(id=self._rows[place][0], status=Status.QUEUED, fresh=True)
+        self._answers[place] = Delivered(accepted=accepted)
+        self.taken = True
+
+    def fail(self, error: ReconcilerError) -> None:
+        """Answer what has no answer yet: nobody knows."""
+        for place in self._open():
+            self._answers[place] = Delivered(error=error)
 
     def values(self) -> dict[str, Any]:
         """Give the parameters of ACCEPT for the calls that have no answer yet."""
-        self._asked = [place for place in self._rows if place not in self._answers]
+        self._asked = self._open()
         calls = [self._calls[place] for place in self._asked]
         return {
-            "ids": [self._rows[place][0] for place in self._asked],
-            "data": f"[{','.join(self._rows[place][1] for place in self._asked)}]",
+            **self._values(self._asked, calls),
+            "limits": [call.limit for call in calls],
+            "periods": [call.period for call in calls],
+        }
+
+    def _values(self, places: Sequence[int], calls: Sequence[Delivery]) -> dict[str, Any]:
+        return {
+            "ids": [self._rows[place][0] for place in places],
+            "data": f"[{','.join(self._rows[place][1] for place in places)}]",
             "automations": [call.new.automation_id for call in calls],
             "triggers": [call.new.trigger_id for call in calls],
             "keys": [clean(call.new.idempotency_key) for call in calls],
             "methods": [call.new.method for call in calls],
-            "limits": [call.limit for call in calls],
-            "periods": [call.period for call in calls],
             "remotes": [call.remote for call in calls],
             "bytes": [call.bytes for call in calls],
         }
@@ -229,8 +301,7 @@ class _Batch:
         for number, fresh, why, known, status, *window in rows:
             place = self._asked[number - 1]
             if fresh:
-                accepted = Accepted(id=self._rows[place][0], status=Status.QUEUED, fresh=True)
-                self._answers[place] = Delivered(accepted=accepted)
+                self._take(place)
             elif why == "known":
                 self._answers[place] = _known(known, status)
             elif why == "bare":
@@ -281,7 +352,7 @@ class _Batch:
         given = self._answers.get(first)
         if given is None:  # its automation went while we asked
             return Delivered(accepted=Accepted(refusal=Refusal.UNKNOWN))
-        if given.accepted is None or given.accepted.id is None:
+        if given.accepted is None or given.accepted.id is None:  # refused, all of them
             return given
         return Delivered(accepted=replace(given.accepted, fresh=False))
 

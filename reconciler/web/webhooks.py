@@ -201,6 +201,8 @@ class WebhookApp:
                 bounded=route.bounded,
             )
         )
+        if delivered.error is not None:
+            raise delivered.error
         accepted = delivered.accepted
         if accepted is None:
             self._note(request, route, "rate-limited")
