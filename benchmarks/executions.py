@@ -104,7 +104,7 @@ async def drain(url: str, postmaster: int, concurrency: int) -> tuple[float, flo
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(_JOBS.encode(), (f"c{concurrency}x", JOBS))
         connection.execute("VACUUM ANALYZE")
-    async with Database(url, pool_size=6) as database:
+    async with Database(url, pool_size=4, scans=False) as database:
         executions = Executions(database, new_id=new_id)
         worker = Worker("bench", executions, Nothing(), pace=Pace(concurrency=concurrency))
         stopping = asyncio.Event()

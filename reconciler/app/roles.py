@@ -107,7 +107,7 @@ async def _add_worker(parts: Parts, base: Base) -> None:
     if not settings.fire_triggers:
         parts.remarks["worker"] = _switched_off
         return
-    database = await base.own_database("worker", 4)
+    database = await base.own_database("worker", 4, scans=False)
     pace = Pace(
         concurrency=settings.worker_concurrency, grace=settings.grace, causes=causes(settings)
     )

@@ -108,7 +108,7 @@ class Pace:
     """How much at a time, and how often; times in seconds."""
 
     concurrency: int = 10
-    batch: int = 10  # rows in one claim
+    batch: int = 50  # rows in one claim
     lease: float = 30.0
     heartbeat: float = 10.0
     rescue: float = 5.0

@@ -31,6 +31,7 @@ _LOG = get_logger("worker")
 _SPREAD: Final = 0.003  # seconds; workers that hear the same call don't come all at once
 _SOON: Final = 0.01
 _LONGEST_GATHER: Final = 0.02
+_UNWRITTEN: Final = 5  # times the concurrency: ends that may wait to be written
 _LAST_WORDS: Final = 5.0  # seconds that PostgreSQL has to take what is left at the end
 
 
@@ -160,7 +161,7 @@ class Worker:
         return sum(not hold.claimed.adopted and not hold.over for hold in holds)
 
     def _free(self) -> int:
-        if self._completer.waiting >= 2 * self._pace.concurrency:
+        if self._completer.waiting >= _UNWRITTEN * self._pace.concurrency:
             return 0  # PostgreSQL is away or slow: nothing piles up
         return self._pace.concurrency - self._running()
 

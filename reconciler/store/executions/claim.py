@@ -124,7 +124,7 @@ LEFT JOIN LATERAL (
     WHERE x.row_id = c."automationId" LIMIT 1
 ) AS s ON true
 LEFT JOIN LATERAL (
-    SELECT x.name FROM workflow_triggers AS x WHERE x.id = c."triggerId" LIMIT 1
+    SELECT x.name FROM workflow_triggers AS x WHERE x.id = c."triggerId" AND x."orgId" = c."orgId" LIMIT 1
 ) AS t ON true
 """
 
