@@ -2,8 +2,13 @@
 
 The API key never goes there; the organization's entry secret goes nowhere else. Whether
 a run began is certain only when n8n itself says so, in its own words: a Respond to
-Webhook node may answer with any status, and a proxy with anything. What is not certain
-is looked up by the correlation id (`reconciler.n8n.follow`), never sent again.
+Webhook node may answer with any status and words, and a proxy with anything. What is not
+certain is looked up by the correlation id (`reconciler.n8n.follow`), never sent again.
+
+n8n tells its own words from a workflow's: what a run answers bears a sandbox policy, a header
+that no workflow can take away or set, and n8n's refusals don't (tests/conformance holds this).
+An administrator can switch it off, and a proxy drop it; so refusals are believed only of an
+n8n whose answers were seen to bear it, and looked up otherwise.
 """
 
 from __future__ import annotations
@@ -29,7 +34,10 @@ _FAILED: Final = "Error in workflow"  # n8n's words where the workflow failed be
 _ANSWER_LIMIT = 1024 * 1024  # bytes of an answer that are kept
 _TEMPORARY = frozenset({408, 425, 429})
 _GATEWAY = frozenset({502, 503, 504})  # what stands before n8n, or n8n as it starts
-_NOT_KEPT = frozenset({"connection", "transfer-encoding", "content-length", "date", "keep-alive"})
+_POLICY: Final = "content-security-policy"
+_NOT_KEPT = frozenset({
+    "connection", "transfer-encoding", "content-length", "date", "keep-alive", _POLICY
+})  # fmt: skip
 
 
 class NotStarted(ReconcilerError):
@@ -88,6 +96,7 @@ class Entry:
     ) -> None:
         self._location = location
         self._http = http_client(location, limits, transport)
+        self._marks = False  # this n8n marks what runs answer
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -114,17 +123,31 @@ class Entry:
             what = "no answer" if isinstance(error, TimeoutError | httpx.TimeoutException) else ""
             message = f"n8n took the call and then {what or 'broke the connection'}"
             raise StartUnknown(message, answer=None, otherwise=_away(message)) from error
-        return judge(Answer(response.status_code, response.headers, response.content), now)
+        answer = Answer(response.status_code, response.headers, response.content)
+        self._marks = self._marks or marked(answer)
+        started = judge(answer, now, marks=self._marks)
+        self._marks = marked(answer)
+        return started
 
 
-def judge(answer: Answer, now: datetime) -> Started:
-    """Say whether a run began, from what came back; raises NotStarted or StartUnknown."""
+def marked(answer: Answer) -> bool:
+    """Whether n8n says that these are the words of a run, not its own."""
+    return "sandbox" in answer.headers.get(_POLICY, "")
+
+
+def judge(answer: Answer, now: datetime, *, marks: bool) -> Started:
+    """Say whether a run began, from what came back; raises NotStarted or StartUnknown.
+
+    *marks*: this n8n is known to mark what runs answer, so that its own words are certain.
+    """
     said = _said(answer)
     if answer.status == 200 and said.get("message") == _STARTED:
         return Started()
-    refusal = _refusal(answer, said)
+    refusal = None if marked(answer) else _refusal(answer, said)
     if refusal is not None:
-        raise refusal
+        if marks:
+            raise refusal
+        raise StartUnknown(refusal.message, answer=_reply(answer), otherwise=refusal)
     message = f"the entry answered with status {answer.status}"
     words = said.get("message")
     if isinstance(words, str):

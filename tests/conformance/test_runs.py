@@ -50,6 +50,26 @@ ENDS: dict[str, tuple[Any, Outcome]] = {
         Outcome(respond=(201, {"content-type": "text/html; charset=utf-8"}, b"made")),
     ),
 }
+OWN_WORDS: dict[int, str] = {  # n8n's, when it starts nothing
+    403: "Authorization data is wrong!",
+    404: '{"code": 404, "message": "The requested webhook \\"POST a\\" is not registered."}',
+    413: '{"message": "request entity too large"}',
+    422: '{"code": 422, "message": "Failed to parse request body"}',
+    500: "No authentication data defined on node!",
+    503: "n8n is starting up. Please wait",
+}
+
+
+def imitating(status: int) -> tuple[Any, Outcome]:
+    """Make a node that says what n8n says, and tries to look like it."""
+    policy = {"name": "Content-Security-Policy", "value": "default-src *"}
+    options = {"responseCode": status, "responseHeaders": {"entries": [policy]}}
+    words = {"respondWith": "text", "responseBody": OWN_WORDS[status], "options": options}
+    last = node("Done", "respondToWebhook", words, typeVersion=1.1)
+    return last, Outcome(respond=(status, {}, OWN_WORDS[status].encode()))
+
+
+ENDS |= {f"imitating {status}": imitating(status) for status in OWN_WORDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +108,7 @@ class Place:
             "httpMethod": "POST",
             "path": path,
             "authentication": "headerAuth",
-            "responseMode": "responseNode" if kind == "answering" else "onReceived",
+            "responseMode": "onReceived" if outcome.respond is None else "responseNode",
             "options": {},
         }
         bound = {"httpHeaderAuth": {"id": self.credential["id"], "name": self.credential["name"]}}
@@ -275,6 +295,28 @@ async def test_a_wrong_secret_starts_nothing(place: Place) -> None:
     with pytest.raises(NotStarted, match="entry's secret") as caught:
         await place.follower.run(flow.job(name(), secret="guessed"))
     assert (caught.value.retryable, caught.value.unreachable) == (False, False)
+
+
+@pytest.mark.parametrize("status", OWN_WORDS)
+async def test_words_of_n8n_in_the_mouth_of_a_workflow_are_looked_up(
+    place: Place, status: int
+) -> None:
+    await place.follower.run((await place.flow("quick")).job(name()))  # n8n's own are believed now
+    flow = await place.flow(f"imitating {status}")
+    finished = await place.follower.run(flow.job(name()))
+    assert finished.run.state is RunState.SUCCESS
+    assert finished.answer is not None
+    assert finished.answer.status == status
+    assert finished.answer.content.decode() == OWN_WORDS[status]
+
+
+async def test_what_n8n_says_itself_is_certain(place: Place) -> None:
+    flow = await place.flow("quick")
+    await place.follower.run(flow.job(name()))
+    body = flow.job(name()).body
+    for path, secret in ((flow.path, "guessed"), ("nowhere", SECRET)):
+        with pytest.raises(NotStarted):
+            await place.runs.start(path, secret, body, seconds=10)
 
 
 async def test_an_unpublished_workflow_starts_nothing(place: Place) -> None:

@@ -26,6 +26,7 @@ from tests.doubles.fake_n8n_workflows import Workflows
 Answer: TypeAlias = tuple[int, dict[str, str], bytes]
 _JSON = {"content-type": "application/json; charset=utf-8"}
 _HTML = {"content-type": "text/html; charset=utf-8"}
+_SANDBOX = {"content-security-policy": "sandbox allow-downloads allow-forms"}  # of what runs say
 _RELEASE = base64.b64encode(b'{"release":"n8n@2.40.5"}').decode()
 _START_PAGE = f'<html><meta name="n8n:config:sentry" content="{_RELEASE}"></html>'.encode()
 _LICENCE = (
@@ -335,14 +336,15 @@ class FakeN8n:
         execution = self.executions.begin(workflow, live.id, "webhook", str(node["name"]), item)
         match (node.get("parameters") or {}).get("responseMode"):
             case "responseNode" if execution.outcome.respond is not None:
-                return execution.outcome.respond
+                status, more, content = execution.outcome.respond
+                return status, {**more, **_SANDBOX}, content
             case "lastNode" | "responseNode" if execution.outcome.error is not None:
                 return _json(500, {"message": "Error in workflow"})
             case "lastNode":
-                return _json(200, next(iter(output(execution)), {}))
+                return _marked(_json(200, next(iter(output(execution)), {})))
             case "responseNode":
                 return 200, _HTML, b""
-        return _json(200, {"message": "Workflow was started"})
+        return _marked(_json(200, {"message": "Workflow was started"}))
 
     def _refused_at_the_door(
         self, node: dict[str, Any], headers: Mapping[str, str]
@@ -361,6 +363,12 @@ class FakeN8n:
 
 def _json(status: int, value: Any) -> Answer:
     return status, _JSON, json.dumps(value, separators=(",", ":")).encode()
+
+
+def _marked(answer: Answer) -> Answer:
+    """Mark words of a run, which n8n's own are not."""
+    status, headers, content = answer
+    return status, {**headers, **_SANDBOX}, content
 
 
 def _parsed(body: bytes) -> Any:
