@@ -12,7 +12,7 @@ import asyncio
 import random
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from reconciler import metrics
@@ -68,6 +68,7 @@ class Worker:
         """Forget everything: after a crash the supervisor calls `run` again."""
         pace = self._pace
         self._holds: dict[str, Hold] = {}
+        self._live: set[Hold] = set()  # of them: claimed here, and still running
         self._wake = asyncio.Event()
         self._backlog = False  # whether the last claim got all that it asked for
         self._vain = 0  # claims in a row that found nothing although there was something
@@ -157,8 +158,7 @@ class Worker:
 
     def _running(self) -> int:
         """Count the places that are taken: a run has left its own when only its end is unwritten."""
-        holds = self._holds.values()
-        return sum(not hold.claimed.adopted and not hold.over for hold in holds)
+        return len(self._live)
 
     def _free(self) -> int:
         if self._completer.waiting >= _UNWRITTEN * self._pace.concurrency:
@@ -209,11 +209,14 @@ class Worker:
         if claimed.cancel_requested:
             hold.cancelled.set()
         self._holds[claimed.id] = hold
+        if not claimed.adopted:
+            self._live.add(hold)
         hold.task = asyncio.create_task(self._runner.run(hold))
         hold.task.add_done_callback(partial(self._over, hold))
 
     def _over(self, hold: Hold, task: asyncio.Task[Ended]) -> None:
         self._wake.set()
+        self._live.discard(hold)
         if task.cancelled() or self._holds.get(hold.claimed.id) is not hold:
             return  # lost, or about to be handed back
         error = task.exception()
@@ -233,6 +236,7 @@ class Worker:
         self._wake.set()
 
     def _forget(self, hold: Hold) -> None:
+        self._live.discard(hold)
         if self._holds.get(hold.claimed.id) is hold:
             del self._holds[hold.claimed.id]
 
@@ -312,6 +316,11 @@ class Worker:
             _LOG.info("handed_back", running=len(started), waiting=len(idle))
 
 
+# Looking a series up by its label costs more than counting in it.
+_ended = cache(metrics.ENDED.labels)
+_ran = cache(metrics.RUN.labels)
+
+
 def _count(hold: Hold, written: Written, now: float) -> None:
     """Tell the metrics and the log how an attempt ended."""
     ended, claimed = written.ended, hold.claimed
@@ -322,9 +331,9 @@ def _count(hold: Hold, written: Written, now: float) -> None:
     if ended.status is Status.QUEUED:
         metrics.RETRIED.inc()
     else:
-        metrics.ENDED.labels(ended.status).inc()
+        _ended(ended.status).inc()
     outcome = ended.outcome or ended.status
-    metrics.RUN.labels(outcome).observe(now - hold.began)
+    _ran(outcome).observe(now - hold.began)
     if claimed.adopted:
         metrics.RESCUED.labels(outcome).inc()
     _LOG.info(

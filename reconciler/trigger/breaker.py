@@ -77,15 +77,18 @@ def _after_one(breaker: Breaker, execution: str, verdict: Verdict, now: datetime
 def _counted(breaker: Breaker, verdict: Verdict, now: datetime) -> Breaker:
     if verdict in (Verdict.SILENT, Verdict.WEAK):
         return breaker
-    started = breaker.window_started
-    if started is None or now - started >= WINDOW:
-        breaker = replace(breaker, window_started=now, window_total=0, window_failed=0)
     bad = verdict is Verdict.BAD
-    breaker = replace(
-        breaker,
+    started, total, failed = breaker.window_started, breaker.window_total, breaker.window_failed
+    if started is None or now - started >= WINDOW:
+        started, total, failed = now, 0, 0
+    breaker = Breaker(
+        until=breaker.until,
+        opened=breaker.opened,
         in_a_row=breaker.in_a_row + 1 if bad else 0,
-        window_total=breaker.window_total + 1,
-        window_failed=breaker.window_failed + bad,
+        window_started=started,
+        window_total=total + 1,
+        window_failed=failed + bad,
+        probe=breaker.probe,
     )
     often = breaker.window_total >= ENOUGH and 2 * breaker.window_failed >= breaker.window_total
     return _opened(breaker, now) if bad and (often or breaker.in_a_row >= IN_A_ROW) else breaker

@@ -146,6 +146,30 @@ async def test_who_waited_longest_for_a_turn_is_served_first(place: Desk) -> Non
     assert served[3:] == served[:3]
 
 
+async def test_each_of_many_automations_gets_its_turn(place: Desk) -> None:
+    names = [f"a{number:02}" for number in range(30)]
+    for name in names:
+        await place.automation(name, max_concurrency=100)
+        await place.ask(20, name)
+
+    # A claim of one looks at two of the thirty.
+    served = Counter([(await take(place, 1))[0].automation_id for _ in range(90)])
+
+    assert sorted(served) == names
+    assert max(served.values()) <= 4
+
+
+async def test_who_may_not_run_hides_nobody_behind_him(place: Desk) -> None:
+    for number in range(20):
+        await place.automation(f"a{number:02}", max_concurrency=1)
+        await place.ask(2, f"a{number:02}")
+    await take(place, 20)
+    await place.automation("b", max_concurrency=1)
+    await place.ask(1, "b")
+
+    assert [one.automation_id for one in await take(place, 1)] == ["b"]
+
+
 async def test_a_backlog_of_fifty_thousand_does_not_delay_the_others(place: Desk) -> None:
     await place.automation("hot", max_concurrency=2)
     await place.rows(

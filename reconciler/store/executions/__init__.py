@@ -170,6 +170,10 @@ class Executions:
         """Read one execution with data and attempts; None as organization: of any."""
         return await read.get(self._database, organization_id, id)
 
+    async def beginning(self, start: str) -> Sequence[str]:
+        """Find ids that begin with *start*; no more than two."""
+        return await read.beginning(self._database, start)
+
     async def list(self, filters: Filters, *, limit: int = 50, cursor: str | None = None) -> Page:
         """Read up to *limit* executions, newest first; raises UsageError for a bad *cursor*."""
         return await read.page(self._database, filters, limit, cursor)

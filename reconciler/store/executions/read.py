@@ -143,6 +143,13 @@ FROM workflow_executions AS e WHERE id = %(id)s AND status = 'RUNNING' AND NOT E
 ORDER BY attempt
 """
 
+# A range for the index; its end is good enough where a language sorts some letters elsewhere.
+_BEGINNING = b"""
+SELECT id FROM workflow_executions
+WHERE id >= %(start)s AND id <= %(start)s || repeat('z', 24) AND starts_with(id, %(start)s)
+ORDER BY id LIMIT 2
+"""
+
 _CONDITIONS = {
     "organization_id": 'e."orgId" = %(organization_id)s',
     "automation_id": 'e."automationId" = %(automation_id)s',
@@ -179,6 +186,11 @@ async def get(database: Database, organization_id: str | None, id_: str) -> Exec
         worker=data[8],
         attempts=attempts,
     )
+
+
+async def beginning(database: Database, start: str) -> list[str]:
+    """Find ids that begin with *start*; two are as good as many."""
+    return [row[0] for row in await database.execute(_BEGINNING, {"start": start})]
 
 
 async def page(database: Database, filters: Filters, limit: int, cursor: str | None) -> Page:
