@@ -20,7 +20,7 @@ from reconciler.errors import ConfigError
 from reconciler.runtime.dispatcher import Dispatcher
 from reconciler.runtime.recount import RecountService
 from reconciler.runtime.retention import RetentionService, Sweep
-from reconciler.runtime.scheduler import Scheduler
+from reconciler.runtime.scheduler import LANES, Scheduler
 from reconciler.runtime.service import Service
 from reconciler.runtime.worker import Pace
 from reconciler.settings import Role, Settings
@@ -128,10 +128,11 @@ async def _switched_off() -> str | None:
 
 
 async def _add_scheduler(parts: Parts, base: Base) -> None:
-    database = await base.own_database("scheduler", 3)
+    database = await base.own_database("scheduler", 2)
+    ticking = await base.own_database("schedules", LANES, scans=False)
     poke = base.notifier.poke
     parts.services += [
-        Scheduler(Schedules(database, new_id=new_id), base.notifier),
+        Scheduler(Schedules(ticking, new_id=new_id), base.notifier),
         Dispatcher(Events(database, base.executions(database)), poke),
     ]
     found = sweeps(base.settings, database)

@@ -8,6 +8,7 @@ the statements (`reconciler.store.schedules`).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -20,7 +21,8 @@ from reconciler.store.schedules import Schedules
 _log = get_logger("scheduler")
 
 POLL: Final = 1.0  # seconds; new and changed schedules are noticed that fast
-BATCH: Final = 200  # schedules in one transaction: small enough for several daemons to share
+BATCH: Final = 250  # schedules in one transaction: small enough for several daemons to share
+LANES: Final = 2  # batches at a time: PostgreSQL writes one while another is computed here
 _CROWDED: Final = 0.05  # seconds; what is due is locked by another daemon
 
 
@@ -78,19 +80,39 @@ class Scheduler:
 
     async def _fire_all(self) -> bool:
         """Start everything that is due; False: all of it is locked or can't be started now."""
+        lanes: list[asyncio.Task[bool]] = []
+
+        def more() -> None:
+            if len(lanes) < LANES:
+                lanes.append(asyncio.create_task(self._fire(more)))
+
+        more()
+        try:
+            for lane in lanes:  # their number grows meanwhile
+                await asyncio.wait([lane])
+        finally:
+            for lane in lanes:
+                lane.cancel()
+            ended = await asyncio.gather(*lanes, return_exceptions=True)
+        errors = [one for one in ended if isinstance(one, BaseException)]
+        for error in errors:
+            if isinstance(error, UnreachableError) or not isinstance(error, ReconcilerError):
+                raise error
+        if errors:
+            _log.warning("a batch of schedules failed, so one by one", error=str(errors[0]))
+            return await self._one_by_one() or True in ended
+        return True in ended
+
+    async def _fire(self, more: Callable[[], None]) -> bool:
+        """Start batches as long as they are full; False: none of what is due was to be had."""
         found = False
         while True:
-            try:
-                fired = await self._schedules.fire(self._batch)
-            except UnreachableError:
-                raise
-            except ReconcilerError as error:
-                _log.warning("a batch of schedules failed, so one by one", error=str(error))
-                return await self._one_by_one()
-            if not fired.schedules:
+            fired = await self._schedules.fire(self._batch, more=more)
+            if fired.schedules:
+                self._note(fired)
+                found = True
+            if fired.schedules < self._batch:
                 return found
-            self._note(fired)
-            found = True
 
     async def _one_by_one(self) -> bool:
         """Keep a schedule that can't be started from stopping the others; False: none could."""

@@ -79,13 +79,15 @@ ON CONFLICT ("automationId", "idempotencyKey") DO NOTHING
 """.encode()
 
 # One update of each row: a second one in the same transaction would check its foreign keys again.
+# (SELECT ...) hides how many they are: for some hundreds the planner would rather read the table.
 _ADVANCE = f"""
 UPDATE workflow_triggers AS t
 SET "nextFireAt" = v.next AT TIME ZONE 'UTC', "scheduleError" = v.problem,
     "triggerCount" = t."triggerCount" + v.fires,
     "lastTriggeredAt" = CASE WHEN v.fires > 0 THEN {NOW} ELSE t."lastTriggeredAt" END
-FROM unnest(%(ids)s::text[], %(next)s::timestamptz[], %(problems)s::text[], %(fires)s::integer[])
-    AS v(id, next, problem, fires)
+FROM unnest(
+    (SELECT %(ids)s::text[]), (SELECT %(next)s::timestamptz[]), (SELECT %(problems)s::text[]),
+    (SELECT %(fires)s::integer[])) AS v(id, next, problem, fires)
 WHERE t.id = v.id
 """.encode()
 

@@ -21,6 +21,10 @@ from reconciler.store.scheduled import NOW, Row
 from reconciler.trigger.execution import Accepted, NewExecution
 from reconciler.trigger.next_fire import next_fire, schedule_problem
 
+# Means what the first half says; the second makes due_idx, ordered by time, answer it, where the
+# planner may take another index and sort all that wait.
+_QUEUED = "w.status = 'QUEUED' AND w.attempt >= 0"
+
 # Ordered by what only the index of unscheduled rows is ordered by: the planner, which takes half of
 # all rows for unscheduled, would rather read the table.
 _WORK = f"""
@@ -30,8 +34,8 @@ SELECT
         SELECT FROM reconciler.automation_runtime AS r
         JOIN automations AS a ON a.id = r.automation_id AND a."isActive" WHERE r.paused),
     COALESCE((
-        SELECT "runAt" FROM workflow_executions WHERE status = 'QUEUED'
-        ORDER BY "runAt" DESC LIMIT 1) >= {scheduled.HELD}, false),
+        SELECT w."runAt" FROM workflow_executions AS w WHERE {_QUEUED}
+        ORDER BY w."runAt" DESC LIMIT 1) >= {scheduled.HELD}, false),
     (
         SELECT extract(epoch FROM "nextFireAt" - {NOW})::float8
         FROM workflow_triggers WHERE "isActive" AND "nextFireAt" IS NOT NULL
@@ -51,7 +55,7 @@ FROM back WHERE t."automationId" = back.automation_id AND {IS_SCHEDULE}
 _RELEASE = f"""
 UPDATE workflow_executions AS w SET "runAt" = {NOW}, "updatedAt" = {NOW},
     "queueDeadline" = {NOW} + (w."queueDeadline" - w."runAt")
-WHERE w.status = 'QUEUED' AND w."runAt" >= {scheduled.HELD} AND NOT EXISTS (
+WHERE {_QUEUED} AND w."runAt" >= {scheduled.HELD} AND NOT EXISTS (
     SELECT FROM workflow_executions AS e
     WHERE e."triggerId" = w."triggerId" AND e.status IN ('QUEUED', 'RUNNING')
         AND e."scheduledFor" IS NOT NULL AND e."scheduledFor" < w."scheduledFor")
@@ -68,8 +72,9 @@ _TAKE_IN = f"""
 UPDATE workflow_triggers AS t
 SET "nextFireAt" = v.next AT TIME ZONE 'UTC', "scheduleError" = v.problem,
     "scheduleDigest" = {TAKEN_IN}
-FROM unnest(%(ids)s::text[], %(next)s::timestamptz[], %(problems)s::text[])
-    AS v(key, next, problem)
+FROM unnest(
+    (SELECT %(ids)s::text[]), (SELECT %(next)s::timestamptz[]), (SELECT %(problems)s::text[])
+) AS v(key, next, problem)
 WHERE t.id = v.key
 """.encode()
 
@@ -105,6 +110,10 @@ class TakenIn:
 
     count: int
     broken: tuple[tuple[str, str], ...] = ()
+
+
+def _nothing() -> None:
+    pass
 
 
 class Schedules:
@@ -151,13 +160,18 @@ class Schedules:
         broken = tuple((id_, problem) for id_, _, problem in seen if problem is not None)
         return TakenIn(count=len(rows), broken=broken)
 
-    async def fire(self, limit: int, only: str | None = None) -> scheduled.Fired:
+    async def fire(
+        self, limit: int, only: str | None = None, *, more: Callable[[], None] = _nothing
+    ) -> scheduled.Fired:
         """Start what is due, of up to *limit* schedules or of one, in one transaction.
 
-        Raises what `Database.transaction` raises; then nothing was started.
+        Calls *more* as soon as it is known that others may be due, too. Raises what
+        `Database.transaction` raises; then nothing was started.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(pipelined=True) as connection:
             rows = await scheduled.claim(connection, limit, only)
+            if len(rows) == limit:
+                more()
             return await self._start(connection, rows) if rows else scheduled.Fired()
 
     async def due(self, limit: int) -> list[str]:

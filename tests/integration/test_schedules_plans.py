@@ -9,13 +9,14 @@ from typing import Any
 import psycopg
 import pytest
 
+from reconciler.runtime.scheduler import BATCH
 from reconciler.store import scheduled, schedules
 from reconciler.store.executions import insert
 from reconciler.trigger.execution import Cause, NewExecution
 from tests.execution_plans import LARGE, Shape, carry_out, fill
 
 SCHEDULES = 60_000
-DUE = 200
+DUE = BATCH
 NOW = "(now() AT TIME ZONE 'UTC')"
 
 _FILL = f"""
