@@ -152,7 +152,7 @@ async def test_each_of_many_automations_gets_its_turn(place: Desk) -> None:
         await place.automation(name, max_concurrency=100)
         await place.ask(20, name)
 
-    # A claim of one looks at two of the thirty.
+    # A claim of one looks at ten of the thirty.
     served = Counter([(await take(place, 1))[0].automation_id for _ in range(90)])
 
     assert sorted(served) == names

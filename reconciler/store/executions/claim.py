@@ -1,7 +1,7 @@
 """A worker takes rows: fairly between automations, never more than each one allows.
 
-One statement. It looks at the next automations that have something due and may run it, a few
-more than it can serve, and begins with those that wait longest for their turn; the next claim
+One statement. It looks at the next automations that have something due and may run it, as many
+as it could serve, and begins with those that wait longest for their turn; the next claim
 goes on behind them. So a claim costs the same whether ten automations wait or ten thousand,
 and none waits for ever. The lock on an automation's runtime row makes its limit exact over any
 number of workers. Rescuing takes over the rows of workers that are gone, with the attempt that
@@ -20,6 +20,7 @@ from reconciler.store.database import Database
 from reconciler.trigger.execution import Branch, Cause, Claimed
 
 DEFAULT_CONCURRENCY: Final = 5  # as in the specs
+_NEAR: Final = 10  # automations that a claim looks at, or as many as rows are asked for
 
 _NOW = "(statement_timestamp() AT TIME ZONE 'UTC')"
 
@@ -86,12 +87,14 @@ _SOME_READY = f"""(/* first is due: */ (
 _LIMIT = f"COALESCE(r.max_concurrency, {DEFAULT_CONCURRENCY})"
 
 # A half-open breaker without any run lost its probe: let another one through.
-_ADMITS = f"""
+_ROOM = f"""
 r.running < {_LIMIT} AND (
     r.breaker = 'CLOSED'
     OR (r.breaker = 'OPEN' AND (r.breaker_until IS NULL OR r.breaker_until <= statement_timestamp()))
     OR (r.breaker = 'HALF_OPEN' AND r.running = 0)
-)
+)"""
+_ADMITS = f"""
+{_ROOM}
 AND r.automation_id NOT IN (SELECT id FROM held)
 AND NOT EXISTS (SELECT FROM open_holds WHERE organization = '/')"""
 
@@ -104,27 +107,37 @@ CROSS JOIN LATERAL (
     SELECT FROM automations AS x WHERE x.id = h.id AND x."isActive" LIMIT 1
 ) AS a"""
 
-# Look-ups are lateral and limited: no plan reads a whole table for some rows.
-_COLUMNS = """c.id, c."automationId", c."orgId", COALESCE(s.organization, ''), COALESCE(s.name, a.name),
-    a."n8nWorkflowId", a.metadata #>> '{reconciler,entry}', t.name, COALESCE(c.cause, 'api'),
+# What all rows of an automation share is looked up once. Each look-up is limited: no plan reads a
+# whole table for some rows.
+_SHARED = """
+shared AS MATERIALIZED (
+    SELECT p.automation_id AS id, a.name, a."n8nWorkflowId" AS workflow,
+        a.metadata #>> '{reconciler,entry}' AS entry, r.at_most_once, s.organization,
+        s.name AS resource, s.revision
+    FROM {} AS p
+    LEFT JOIN LATERAL (
+        SELECT x.name, x."n8nWorkflowId", x.metadata FROM automations AS x
+        WHERE x.id = p.automation_id LIMIT 1
+    ) AS a ON true
+    LEFT JOIN LATERAL (
+        SELECT x.at_most_once FROM reconciler.automation_runtime AS x
+        WHERE x.automation_id = p.automation_id LIMIT 1
+    ) AS r ON true
+    LEFT JOIN LATERAL (
+        SELECT x.organization, x.name, x.revision FROM reconciler.resources AS x
+        WHERE x.row_id = p.automation_id LIMIT 1
+    ) AS s ON true
+)"""
+_COLUMNS = """c.id, c."automationId", c."orgId", COALESCE(h.organization, ''),
+    COALESCE(h.resource, h.name), h.workflow, h.entry, t.name, COALESCE(c.cause, 'api'),
     c.method, c."triggerData", c.attempt, c."maxAttempts", c."timeoutSeconds",
-    COALESCE(r.at_most_once, false), c.revision, c."n8nExecutionId", c.elapsed,
+    COALESCE(h.at_most_once, false), c.revision, c."n8nExecutionId", c.elapsed,
     c."cancelRequestedAt" IS NOT NULL"""
-_LOOKUPS = """
+_JOINED = """
+LEFT JOIN shared AS h ON h.id = c."automationId"
 LEFT JOIN LATERAL (
-    SELECT x.name, x."n8nWorkflowId", x.metadata FROM automations AS x
-    WHERE x.id = c."automationId" LIMIT 1
-) AS a ON true
-LEFT JOIN LATERAL (
-    SELECT x.at_most_once FROM reconciler.automation_runtime AS x
-    WHERE x.automation_id = c."automationId" LIMIT 1
-) AS r ON true
-LEFT JOIN LATERAL (
-    SELECT x.organization, x.name FROM reconciler.resources AS x
-    WHERE x.row_id = c."automationId" LIMIT 1
-) AS s ON true
-LEFT JOIN LATERAL (
-    SELECT x.name FROM workflow_triggers AS x WHERE x.id = c."triggerId" AND x."orgId" = c."orgId" LIMIT 1
+    SELECT x.name FROM workflow_triggers AS x
+    WHERE x.id = c."triggerId" AND x."orgId" = c."orgId" LIMIT 1
 ) AS t ON true
 """
 
@@ -136,17 +149,17 @@ _TAKEN = """e.id, e."automationId", e."orgId", e.cause, e.method, e."triggerData
 _CLAIM = f"""
 WITH RECURSIVE {_ROUND}, {_HELD}, near AS (
     SELECT h.id FROM (SELECT * FROM ahead UNION ALL SELECT * FROM behind) AS h
-    {_MAY_RUN} LIMIT 2 * %(count)s
+    {_MAY_RUN} LIMIT GREATEST(%(count)s, {_NEAR})
 ), seen AS MATERIALIZED (
     SELECT ARRAY(SELECT id FROM near) AS ids
 ), pick AS MATERIALIZED (
     SELECT r.automation_id,
         CASE r.breaker WHEN 'CLOSED' THEN {_LIMIT} - r.running ELSE 1 END AS free
     FROM reconciler.automation_runtime AS r
-    WHERE r.automation_id = ANY((SELECT ids FROM seen)::text[]) AND {_ADMITS}
+    WHERE r.automation_id = ANY((SELECT ids FROM seen)::text[]) AND {_ROOM}
     ORDER BY r.last_served_at NULLS FIRST LIMIT %(count)s
     FOR UPDATE OF r SKIP LOCKED
-), due AS MATERIALIZED (
+), {_SHARED.replace("{}", "pick")}, due AS MATERIALIZED (
     SELECT x.id, r.automation_id FROM pick AS r CROSS JOIN LATERAL (
         SELECT e.id FROM workflow_executions AS e WHERE {_READY}
         ORDER BY e.priority, e."runAt", e.id LIMIT r.free FOR UPDATE SKIP LOCKED
@@ -166,14 +179,13 @@ WITH RECURSIVE {_ROUND}, {_HELD}, near AS (
         "leaseOwner" = %(worker)s, "leaseExpiresAt" = {_NOW} + make_interval(secs => %(lease)s),
         "startedAt" = {_NOW}, "updatedAt" = {_NOW}, "n8nExecutionId" = NULL,
         "n8nVersionId" = NULL,
-        revision = COALESCE((
-            SELECT s.revision FROM reconciler.resources AS s WHERE s.row_id = e."automationId"
-        ), e.revision)
+        revision = COALESCE(
+            (SELECT h.revision FROM shared AS h WHERE h.id = e."automationId"), e.revision)
     WHERE e.id = ANY(ARRAY(SELECT id FROM due))
     RETURNING {_TAKEN}, 0.0::float8 AS elapsed
 )
 SELECT {_COLUMNS}, z.ids[cardinality(z.ids)]
-FROM seen AS z LEFT JOIN taken AS c ON true {_LOOKUPS}
+FROM seen AS z LEFT JOIN taken AS c ON true {_JOINED}
 """
 
 _RESCUE = f"""
@@ -195,8 +207,8 @@ WITH taken AS (
     FROM taken
     ON CONFLICT (execution_id, attempt) DO UPDATE SET worker = EXCLUDED.worker,
         adopted_at = EXCLUDED.adopted_at
-)
-SELECT {_COLUMNS} FROM taken AS c {_LOOKUPS}
+), {_SHARED.replace("{}", '(SELECT DISTINCT "automationId" AS automation_id FROM taken)')}
+SELECT {_COLUMNS} FROM taken AS c {_JOINED}
 """.encode()
 
 # When a claim can next find something: at once, when a breaker's pause ends, or when a row is due.
