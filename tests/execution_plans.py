@@ -152,6 +152,7 @@ def _asking(now: datetime) -> Iterator[tuple[str, bytes, Mapping[str, Any]]]:
     yield "late", ending._LATE, {}
     yield "switched off", ending._OFF, {}
     yield "get", read._GET, {"organization": "o1", "id": "e7"}
+    yield "get by the beginning", read._BEGINNING, {"start": "e7777"}
     yield "attempts", read._ATTEMPTS, {"id": "e7"}
     yield "ended", wait._ENDED, {"ids": ["e7", "q1"]}
     yield "recount", recount._SUSPECTS, {}

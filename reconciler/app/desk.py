@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from reconciler.access import Action, Principal, Role
 from reconciler.app import actor, new_id, open_database
@@ -35,6 +37,8 @@ from reconciler.trigger.execution import Accepted, NewExecution, Refusal
 from reconciler.trigger.manual import UnknownTrigger, way_of_hand
 from reconciler.vault.secret import Secret
 from reconciler.vault.tokens import SECRET_BYTES, mint
+
+_BEGINNING: Final = re.compile(r"[a-z][a-z0-9]{5,22}")  # of an id, long enough to mean one
 
 
 class Desk:
@@ -79,12 +83,23 @@ class Desk:
         raise UsageError(message, hint=f"there are: {names}" if names else None)
 
     async def execution(self, id_: str) -> Execution:
-        """Read an execution; raises UsageError for an unknown id."""
-        found = await self.executions.get(None, id_)
+        """Read an execution by its id or the beginning of it; raises UsageError for none or many."""
+        found = await self.begun_with(id_)
         if found is None:
             message = f'there is no execution "{id_}"'
             raise UsageError(message, hint="`reconciler executions list` shows the last ones")
         return found
+
+    async def begun_with(self, id_: str) -> Execution | None:
+        """Find an execution by its id or the beginning of it; raises UsageError for several."""
+        found = await self.executions.get(None, id_)
+        if found is not None or not _BEGINNING.fullmatch(id_):
+            return found
+        known = await self.executions.beginning(id_)
+        if len(known) > 1:
+            message = f'several executions begin with "{id_}"'
+            raise UsageError(message, hint=f"such as {known[0]} and {known[1]}")
+        return await self.executions.get(None, known[0]) if known else None
 
     async def link(self, settings: Settings, one: Execution) -> str | None:
         """Tell where n8n's own editor shows a run; None when that is not known."""
@@ -136,7 +151,7 @@ class Desk:
         """Ask for an execution again; raises UsageError and ConflictError."""
         self.who.require(Action.EXECUTIONS_RETRY)
         old = await self.execution(id_)
-        accepted = await self.executions.retry(None, id_)
+        accepted = await self.executions.retry(None, old.summary.id)
         _require_accepted(accepted, f"{old.summary.organization}/{old.summary.automation}")
         await notify(self.database)
         return accepted
@@ -144,8 +159,8 @@ class Desk:
     async def cancel(self, id_: str) -> Cancelled:
         """Cancel an execution; raises UsageError for an unknown id."""
         self.who.require(Action.EXECUTIONS_CANCEL)
-        await self.execution(id_)
-        done = await self.executions.cancel(None, id_)
+        found = await self.execution(id_)
+        done = await self.executions.cancel(None, found.summary.id)
         await notify(self.database)
         return done
 

@@ -41,6 +41,9 @@ async def explain(desk: Desk, settings: Settings, subject: str) -> Answer:
         one = automations[0]
         assert one.organization is not None
         return await _resource(desk, Address(one.organization, "Automation", one.name or ""))
+    found = await desk.begun_with(subject)
+    if found is not None:
+        return await _execution(desk, settings, found)
     message = f'"{subject}" is neither an execution nor the name of one automation'
     raise UsageError(message, hint="give an address such as acme/Automation/intake, or an id")
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from reconciler.cli.output import Paint, escape, painter, result
-from reconciler.cli.tables import table
+from reconciler.cli.tables import Layout, fitting
 from reconciler.errors import ExitCode
 from reconciler.store.execution_documents import execution_document, summary_document
 from reconciler.store.executions import Execution, Summary
@@ -25,6 +25,7 @@ STYLES: Final[Mapping[Status, str]] = {
     Status.CANCELLED: "update",
 }
 HEAD: Final = ("EXECUTION", "AUTOMATION", "STATUS", "BY", "CREATED (UTC)", "TOOK", "REMARK")
+SHORT_ID: Final = 10  # signs of an id that tell it from millions of others
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])[A-Z]")
 _DATA: Final = frozenset({"triggerData", "output", "metadata", "data"})
 _LINES: Final = 40  # of a value that is shown
@@ -95,9 +96,19 @@ def remark(one: Summary) -> str:
 
 
 def list_table(found: Sequence[Summary]) -> str:
-    """Lay out a page for a terminal."""
+    """Lay out a page: all of it where there is room, on a narrow terminal what matters most.
+
+    The beginning of an id is good enough for the commands that take one.
+    """
     paint = painter(sys.stdout)
-    return table(HEAD, [_row(one, paint) for one in found])
+    full = [_row(one, paint) for one in found]
+    brief = [(row[0][:SHORT_ID], *row[1:]) for row in full]
+    narrow = [(*row[:3], *row[4:]) for row in brief]  # without what it was started by
+    return fitting(
+        Layout(head=HEAD, rows=full),
+        Layout(head=HEAD, rows=brief),
+        Layout(head=(*HEAD[:3], *HEAD[4:]), rows=narrow, room=12, cut=1),
+    )
 
 
 def _row(one: Summary, paint: Paint) -> tuple[str, ...]:

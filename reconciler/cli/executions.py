@@ -89,7 +89,7 @@ async def _one(settings: Settings, id_: str) -> tuple[Execution, str | None]:
 @click.argument("execution")
 def cancel(output: str, execution: str, **given: Any) -> int:
     """Cancel an execution: at once while it waits, soon while it runs."""
-    done = asyncio.run(_cancel(settings_from(given), execution))
+    execution, done = asyncio.run(_cancel(settings_from(given), execution))
     if done is Cancelled.ENDED:
         message = f"{execution} has ended already"
         raise ConflictError(message, hint=f"`reconciler executions show {execution}` tells how")
@@ -102,11 +102,12 @@ def cancel(output: str, execution: str, **given: Any) -> int:
     return 0
 
 
-async def _cancel(settings: Settings, id_: str) -> Cancelled:
+async def _cancel(settings: Settings, id_: str) -> tuple[str, Cancelled]:
     from reconciler.app.desk import open_desk
 
     async with open_desk(settings) as desk:
-        return await desk.cancel(id_)
+        found = await desk.execution(id_)
+        return found.summary.id, await desk.cancel(found.summary.id)
 
 
 @executions.command()
@@ -117,7 +118,7 @@ async def _cancel(settings: Settings, id_: str) -> Cancelled:
 @click.option("--timeout", type=duration, default="10m", help="How long to wait [default: 10m].")
 def retry(output: str, execution: str, **given: Any) -> int:
     """Run an execution that has ended again, as a new one with the same input."""
-    id_, ended = asyncio.run(_retry(settings_from(given), execution, given))
+    execution, id_, ended = asyncio.run(_retry(settings_from(given), execution, given))
     if ended is not None:
         if output == "json":
             document(full_document(ended))
@@ -133,16 +134,17 @@ def retry(output: str, execution: str, **given: Any) -> int:
 
 async def _retry(
     settings: Settings, execution: str, given: dict[str, Any]
-) -> tuple[str, Execution | None]:
+) -> tuple[str, str, Execution | None]:
     from reconciler.app.desk import open_desk
 
     async with open_desk(settings) as desk:
-        accepted = await desk.retry(execution)
+        old = (await desk.execution(execution)).summary.id
+        accepted = await desk.retry(old)
         assert accepted.id is not None
         if not given["wait"]:
-            return accepted.id, None
+            return old, accepted.id, None
         seconds = given["timeout"].total_seconds()
-        return accepted.id, await desk.executions.wait_result(accepted.id, seconds)
+        return old, accepted.id, await desk.executions.wait_result(accepted.id, seconds)
 
 
 @executions.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,12 +16,14 @@ from reconciler.cli.findings import require_valid
 from reconciler.cli.given import moment
 from reconciler.cli.options import output_option, server_options, settings_from, specs_option
 from reconciler.cli.output import Paint, document, escape, painter, result, say
-from reconciler.cli.tables import table
+from reconciler.cli.tables import Layout, fitting, table
 from reconciler.clock import SystemClock
 from reconciler.errors import UsageError
 from reconciler.settings import Settings
 from reconciler.store.schedule_list import ScheduleEntry
 
+HEAD = ("SCHEDULE", "STATE", "CRON", "ZONE", "NEXT (ITS ZONE)", "LAST FIRED", "REMARK")
+_YEAR_IS_CLEAR = timedelta(days=180)
 _STYLES = {"active": "create", "broken": "remove", "held": "update", "new": "note"}
 
 
@@ -47,9 +49,7 @@ def list_(output: str, limit: int, **given: Any) -> int:
     if not found:
         say("no schedules")
         return 0
-    paint = painter(sys.stdout)
-    head = ("SCHEDULE", "STATE", "CRON", "ZONE", "NEXT (ITS ZONE)", "LAST FIRED", "REMARK")
-    result(table(head, [_row(one, state, paint) for one, state in found]))
+    result(_table(found, SystemClock().now()))
     if more:
         say("there are more: --limit, --organization, --automation")
     return 0
@@ -65,6 +65,22 @@ async def _list(
         return await listed(desk, limit, given["organization"], given["automation"])
 
 
+def _table(found: Sequence[tuple[ScheduleEntry, str]], now: datetime) -> str:
+    """Lay the schedules out: all of it where there is room, on a narrow terminal what comes next."""
+    paint = painter(sys.stdout)
+    full = [_row(one, state, paint) for one, state in found]
+    brief = [
+        (*row[:4], _near(one.next_fire, one.zone, now), _near(one.last_fire, one.zone, now), row[6])
+        for row, (one, _) in zip(full, found, strict=True)
+    ]
+    narrow = [(*row[:5], *row[6:]) for row in brief]  # without the last time
+    return fitting(
+        Layout(head=HEAD, rows=full),
+        Layout(head=(*HEAD[:4], "NEXT", "LAST", "REMARK"), rows=brief),
+        Layout(head=(*HEAD[:4], "NEXT", "REMARK"), rows=narrow, room=12),
+    )
+
+
 def _row(one: ScheduleEntry, state: str, paint: Paint) -> tuple[str, ...]:
     return (
         escape(one.label),
@@ -77,13 +93,19 @@ def _row(one: ScheduleEntry, state: str, paint: Paint) -> tuple[str, ...]:
     )
 
 
-def _local(moment: datetime | None, zone: str) -> str:
+def _local(moment: datetime | None, zone: str, pattern: str = "%Y-%m-%d %H:%M:%S %z") -> str:
     if moment is None:
         return "-"
     try:
-        return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S %z}"
+        return f"{moment.astimezone(ZoneInfo(zone)):{pattern}}"
     except (ZoneInfoNotFoundError, ValueError, OSError):  # a hand wrote it into the row
-        return f"{moment:%Y-%m-%d %H:%M:%S %z}"
+        return f"{moment:{pattern}}"
+
+
+def _near(moment: datetime | None, zone: str, now: datetime) -> str:
+    """Write a time without its year where that can't be mistaken."""
+    near = moment is not None and abs(moment - now) < _YEAR_IS_CLEAR
+    return _local(moment, zone, "%m-%d %H:%M" if near else "%Y-%m-%d")
 
 
 def _entry_document(one: ScheduleEntry, state: str) -> dict[str, Any]:

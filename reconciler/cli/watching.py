@@ -225,7 +225,7 @@ async def watch(settings: Settings, output: str, given: dict[str, Any]) -> int:
                 await asyncio.sleep(_PAUSE)
         finally:
             teller.end()
-    named = [story.latest[id_] for id_ in given["ids"]]
+    named = [story.latest[id_] for id_ in watcher.ids]
     return max((exit_code(one) for one in named), default=0)
 
 
@@ -242,19 +242,18 @@ class _Watcher:
 
     def __init__(self, desk: Any, ids: Sequence[str], filters: Filters) -> None:
         self._desk = desk
-        self._ids = ids
+        self.ids = ids
         self._filters = filters
         self._away = False
 
     @classmethod
     async def make(cls, desk: Any, given: dict[str, Any]) -> _Watcher:
         """Check what was named; raises UsageError."""
-        for id_ in given["ids"]:
-            await desk.execution(id_)
+        ids = [(await desk.execution(word)).summary.id for word in given["ids"]]
         filters = await filters_from(desk, given)
         # A little before now: what was asked for by the command before this one belongs to it.
         since = filters.since or datetime.now(UTC) - timedelta(seconds=10)
-        return cls(desk, given["ids"], replace(filters, since=since))
+        return cls(desk, ids, replace(filters, since=since))
 
     async def look(self, story: Story) -> list[Summary] | None:
         """Read what may have changed; None while the database is away."""
@@ -269,8 +268,8 @@ class _Watcher:
         return found
 
     async def _read(self, story: Story) -> list[Summary]:
-        if self._ids:
-            return [(await self._desk.execution(id_)).summary for id_ in self._ids]
+        if self.ids:
+            return [(await self._desk.execution(id_)).summary for id_ in self.ids]
         page = await self._desk.executions.list(self._filters, limit=_PAGE)
         found = list(page.executions)
         seen = {one.id for one in found}
@@ -296,4 +295,4 @@ class _Watcher:
 
     def done(self, story: Story) -> bool:
         """Whether all executions that were named have ended."""
-        return bool(self._ids) and not story.open() and bool(story.latest)
+        return bool(self.ids) and not story.open() and bool(story.latest)

@@ -49,6 +49,27 @@ def test_a_key_is_not_good_for_another_input(stage: Stage) -> None:
     assert first == listed["id"]
 
 
+def test_the_beginning_of_an_id_is_enough(stage: Stage) -> None:
+    id_ = json_of(stage, "run", "greet")["execution_id"]
+    stage.rows("UPDATE workflow_executions SET id = 'abcdefgh1' || substr(id, 10)")
+    id_ = f"abcdefgh1{id_[9:]}"
+
+    assert id_ == json_of(stage, "executions", "show", id_[:10])["id"]
+    assert id_ == json_of(stage, "why", id_[:10])["execution_id"]
+    assert id_ == json_of(stage, "executions", "cancel", id_[:10])["execution_id"]
+    assert id_ == json_of(stage, "executions", "retry", id_[:10])["retry_of"]
+    watched = stage.shell.run("executions", "watch", id_[:10])
+    assert (1, True) == (watched.code, id_ in watched.out)
+
+    for word in ("abcde", "abcdefg2", id_ + "x", "ABCDEFGH"):
+        done = stage.shell.run("executions", "show", word)
+        assert (64, True) == (done.code, "there is no execution" in done.err)
+    stage.rows("UPDATE workflow_executions SET id = 'abcdefgh2' WHERE id <> %s", id_)
+    for words in (("executions", "cancel"), ("executions", "watch"), ("why",)):
+        done = stage.shell.run(*words, "abcdefgh")
+        assert (64, True) == (done.code, "several executions begin with" in done.err)
+
+
 def test_a_run_is_asked_for_and_seen_everywhere(stage: Stage) -> None:
     asked = json_of(stage, "run", "greet", "--input", '{"a": 1}', "--key", "k1")
     again = json_of(stage, "run", "acme/greet", "--input", '{"a": 1.0}', "--key", "k1")
