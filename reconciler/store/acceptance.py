@@ -180,13 +180,14 @@ ORDER BY c.place
 
 # Calls of an active trigger whose id nobody knows, within the rate, of an automation without a
 # bound of its own. That far fewer executions wait than may, the caller knows (`reconciler.store.rooms`).
-# `windows`, `limits` and `sizes` describe each automation once; `ranks` number an automation's
-# calls. Of a call whose id turns out to be taken, only ACCEPT can say whose it is.
+# `windows` describes each automation once; `rank` numbers an automation's calls. JSON, because
+# an array for each column costs more, here and there. Of a call whose id turns out to be taken,
+# only ACCEPT can say whose it is.
 ORDINARY: Final = f"""
 WITH locked AS MATERIALIZED (
     SELECT w.automation_id, w.slot, w.counts, v."limit", v.size, w.slot_seconds = v.size AS same
-    FROM unnest(%(windows)s::text[], %(limits)s::bigint[], %(sizes)s::float8[])
-        AS v(automation, "limit", size)
+    FROM jsonb_to_recordset(%(windows)s::jsonb) AS v(
+        automation text, "limit" bigint, size float8)
     JOIN reconciler.webhook_rates AS w ON w.automation_id = v.automation
     ORDER BY w.automation_id FOR UPDATE OF w
 ), windows AS MATERIALIZED (
@@ -201,12 +202,9 @@ WITH locked AS MATERIALIZED (
         ) AS n
     ) AS m
 ), asked AS MATERIALIZED (
-    SELECT * FROM ROWS FROM (
-        unnest(
-            %(ids)s::text[], %(automations)s::text[], %(triggers)s::text[], %(keys)s::text[],
-            %(methods)s::text[], %(ranks)s::integer[], %(remotes)s::text[], %(bytes)s::integer[]
-        ), jsonb_array_elements(%(data)s::jsonb)
-    ) AS v(id, automation, trigger, key, method, rank, remote, bytes, data)
+    SELECT * FROM jsonb_to_recordset(%(calls)s::jsonb) AS v(
+        id text, automation text, trigger text, key text, method text, rank integer,
+        remote text, bytes integer, data jsonb)
 ), fresh AS ({_INSERT}
     FROM (
         SELECT v.id, v.automation, a."orgId" AS organization, v.data, v.trigger, v.key, v.method,

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from reconciler.errors import ReconcilerError
 from reconciler.store.acceptance import ACCEPT, EQUIP, KNOWN, ORDINARY
 from reconciler.store.database import Database
-from reconciler.store.executions.encoding import clean, encode
+from reconciler.store.executions.encoding import clean, encode, encode_clean
 from reconciler.store.rooms import Rooms
 from reconciler.trigger.execution import Accepted, NewExecution, Refusal, Status
 from reconciler.trigger.rate import SLOTS, Window, wait_for_place
@@ -241,20 +241,31 @@ class _Batch:
 
     def values_of_ordinary(self, places: Sequence[int]) -> dict[str, Any]:
         """Give the parameters of ORDINARY."""
-        calls = [self._calls[place] for place in places]
         ranks: Counter[str] = Counter()
-        numbered: list[int] = []
-        for call in calls:
-            ranks[call.new.automation_id] += 1
-            numbered.append(ranks[call.new.automation_id])
-        rules = {call.new.automation_id: call for call in calls}
-        return {
-            **self._values(places, calls),
-            "ranks": numbered,
-            "windows": list(rules),
-            "limits": [call.limit for call in rules.values()],
-            "sizes": [call.period / SLOTS for call in rules.values()],
-        }
+        rules: dict[str, Delivery] = {}
+        rows: list[str] = []
+        for place in places:
+            call = self._calls[place]
+            automation = call.new.automation_id
+            rules[automation] = call
+            ranks[automation] += 1
+            id_, data = self._rows[place]
+            head = {
+                "id": id_,
+                "automation": automation,
+                "trigger": call.new.trigger_id,
+                "key": call.new.idempotency_key,
+                "method": call.new.method,
+                "rank": ranks[automation],
+                "remote": call.remote,
+                "bytes": call.bytes,
+            }
+            rows.append(f'{encode_clean(head)[:-1]},"data":{data}}}')
+        windows = [
+            {"automation": id_, "limit": call.limit, "size": call.period / SLOTS}
+            for id_, call in rules.items()
+        ]
+        return {"calls": f"[{','.join(rows)}]", "windows": encode_clean(windows)}
 
     def take(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Read the answers of ORDINARY: the ids of the executions that were made."""
@@ -278,19 +289,14 @@ class _Batch:
         self._asked = self._open()
         calls = [self._calls[place] for place in self._asked]
         return {
-            **self._values(self._asked, calls),
-            "limits": [call.limit for call in calls],
-            "periods": [call.period for call in calls],
-        }
-
-    def _values(self, places: Sequence[int], calls: Sequence[Delivery]) -> dict[str, Any]:
-        return {
-            "ids": [self._rows[place][0] for place in places],
-            "data": f"[{','.join(self._rows[place][1] for place in places)}]",
+            "ids": [self._rows[place][0] for place in self._asked],
+            "data": f"[{','.join(self._rows[place][1] for place in self._asked)}]",
             "automations": [call.new.automation_id for call in calls],
             "triggers": [call.new.trigger_id for call in calls],
             "keys": [clean(call.new.idempotency_key) for call in calls],
             "methods": [call.new.method for call in calls],
+            "limits": [call.limit for call in calls],
+            "periods": [call.period for call in calls],
             "remotes": [call.remote for call in calls],
             "bytes": [call.bytes for call in calls],
         }

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from reconciler.web.answers import raw_error
+from reconciler.web.corked import Corked
 
 # What is no HTTP is answered; a line for each would let anybody fill our log.
 logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
@@ -54,12 +55,15 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = True
         self._timer: asyncio.TimerHandle | None = None
+        self._corked: Corked
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock; make room when there is none."""
         if len(self.connections) >= self._clocks.connections:
             self._make_room()
-        super().connection_made(transport)
+        corked = Corked(transport)
+        self._corked = corked
+        super().connection_made(corked)  # type: ignore[arg-type]
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -72,12 +76,13 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse, and drop a header that is too long."""
         if self._in_head:
-            if self._timer is None:
-                self._start_timer()  # the next request on a connection that was idle
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > self._clocks.header_bytes:
-            self._refuse(431, "header-too-large", "the header is too large")
+        if self._in_head and self._head_bytes:
+            if self._timer is None:
+                self._start_timer()  # half the next header on a connection that was idle
+            if self._head_bytes > self._clocks.header_bytes:
+                self._refuse(431, "header-too-large", "the header is too large")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count the lines."""
@@ -96,6 +101,11 @@ class Connection(HttpToolsProtocol):
         """Expect another header."""
         super().on_message_complete()
         self._in_head, self._head_bytes = True, 0
+
+    def on_response_complete(self) -> None:
+        """Send the answer."""
+        self._corked.flush()
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Say in our own form that this is not HTTP."""

@@ -1,23 +1,30 @@
-"""Group commit: what arrives while batches are under way makes up the next one.
+"""Group commit: calls that arrive at about the same time make up one batch.
 
-Nobody waits for a timer, and the more arrives, the less each costs. Two batches may be under way,
-so that PostgreSQL can write both to the disk at once. Not here: the work itself.
+The more arrives, the less each costs. A single caller never waits; of several that call again as
+soon as they are answered, the first waits a moment for the others: a fraction of what a batch
+takes, and only until as many are there as may be expected. Beside a batch that takes long, or
+when enough for another wait, a second one is under way. Not here: the work itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from reconciler.web.answers import RETRY_AFTER, Refused
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
 
+_PAUSE: Final = 0.25  # of the time that a batch takes
+_LONGEST_PAUSE: Final = 0.005  # seconds
+_LONG: Final = 2.0  # times what a batch takes: then another is begun beside it
+_FADES: Final = 0.75  # the part of an expectation that is left after a batch that did not meet it
+
 
 class Grouped(Generic[Asked, Answered]):
-    """Calls *work* with everything that waits, a few batches at a time."""
+    """Calls *work* with what waits, a few batches at a time."""
 
     def __init__(
         self,
@@ -31,9 +38,13 @@ class Grouped(Generic[Asked, Answered]):
         self._work = work
         self._batch = batch
         self._most = waiting
-        self._waiting: list[tuple[Asked, asyncio.Future[Answered]]] = []
         self._at_once = at_once
+        self._waiting: list[tuple[Asked, asyncio.Future[Answered]]] = []
         self._busy = 0
+        self._served = 0  # calls whose batches are under way
+        self._callers = 1.0  # that seem to be there
+        self._took = 0.0  # seconds, of the last batch
+        self._enough: asyncio.Event | None = None  # while a batch is being gathered
         self._workers: set[asyncio.Task[None]] = set()
 
     async def __call__(self, one: Asked) -> Answered:
@@ -42,24 +53,56 @@ class Grouped(Generic[Asked, Answered]):
             raise Refused(503, "busy", "too much to do", {"Retry-After": str(RETRY_AFTER)})
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         self._waiting.append((one, future))
+        if self._enough is None:
+            self._start()
+        elif len(self._waiting) >= self._expected():
+            self._enough.set()
+        return await future
+
+    def _start(self) -> None:
         if self._busy < self._at_once:
             self._busy += 1
             worker = asyncio.create_task(self._run())
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
-        return await future
 
     async def _run(self) -> None:
         try:
-            while self._waiting:
+            while self._waiting and self._enough is None:
+                await self._gather()
                 batch = self._waiting[: self._batch]
                 del self._waiting[: self._batch]
+                if self._waiting:
+                    self._start()
                 await self._serve(batch)
         finally:
             self._busy -= 1
 
+    def _expected(self) -> float:
+        return min(self._callers, self._batch)
+
+    async def _gather(self) -> None:
+        """Wait until as many calls are there as may be expected, but not long."""
+        if len(self._waiting) >= self._expected():
+            return
+        self._enough = asyncio.Event()
+        pause = self._took * _LONG if self._served else self._pause()
+        timer = asyncio.get_running_loop().call_later(pause, self._enough.set)
+        try:
+            await self._enough.wait()
+        finally:
+            timer.cancel()
+            self._enough = None
+
+    def _pause(self) -> float:
+        return min(self._took * _PAUSE, _LONGEST_PAUSE)
+
     async def _serve(self, batch: Sequence[tuple[Asked, asyncio.Future[Answered]]]) -> None:
         asked = [one for one, _ in batch]
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        self._served += len(batch)
+        self._callers = max(self._served, self._callers * _FADES)
         try:
             outcomes = await asyncio.gather(self._work(asked), return_exceptions=True)
             outcome = outcomes[0]
@@ -71,5 +114,9 @@ class Grouped(Generic[Asked, Answered]):
                 else:
                     future.set_result(outcome[number])
         finally:
+            self._served -= len(batch)
+            self._took = clock() - began
+            if self._enough is not None:  # it waited for the end of this one
+                asyncio.get_running_loop().call_later(self._pause(), self._enough.set)
             for _, future in batch:
                 future.cancel()

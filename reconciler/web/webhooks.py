@@ -32,15 +32,17 @@ from reconciler.trigger.webhook_item import BadBody, webhook_item
 from reconciler.web.answers import RETRY_AFTER, Refused, send_json, send_refused
 from reconciler.web.grouped import Grouped
 from reconciler.web.rejections import Rejections
+from reconciler.web.routes import Routes
 from reconciler.web.secrets import HookSecrets, methods_of
 from reconciler.web.waiting import Waiting
 
 PREFIX: Final = "/api/webhooks/automation/"
 MAX_WAIT: Final = 60.0  # seconds
-_FRESH: Final = 1.0  # seconds that a route is used before it is read again
-_ROUTES: Final = 10_000
 _PATH: Final = re.compile(r"([A-Za-z0-9_-]{1,64})(?:/([a-z0-9][a-z0-9-]{0,62}))?")
 _LOG: Final = get_logger("webhooks")
+_NEW: Final = metrics.WEBHOOKS.labels("accepted", "new")
+_KNOWN: Final = metrics.WEBHOOKS.labels("accepted", "known")
+_FILTERED: Final = metrics.WEBHOOKS.labels("accepted", "filtered")
 _NOT_FOUND: Final = ("not-found", "there is no such webhook")
 
 
@@ -66,10 +68,8 @@ class WebhookApp:
         self._secrets = secrets
         self._notifier = notifier
         self._waiting = waiting
-        self._webhooks = webhooks
+        self._routes = Routes(webhooks)
         self._accept = Grouped[Delivery, Delivered](deliveries.accept)
-        self._read = Grouped[str, Sequence[Route]](self._read_routes)
-        self._routes: dict[str, tuple[float, Sequence[Route]]] = {}
         self.rejections = Rejections(deliveries)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +96,7 @@ class WebhookApp:
     async def _deliver(self, request: _Request) -> Accepted | None:
         """Take one call in; None: its trigger's filters let it not through. Raises Refused."""
         path = _PATH.fullmatch(request.path)
-        route = None if path is None else await self._route(path[1], path[2])
+        route = None if path is None else await self._routes.find(path[1], path[2])
         if route is None:
             raise Refused(404, *_NOT_FOUND)
         methods = methods_of(route.auth)
@@ -120,26 +120,6 @@ class WebhookApp:
             return None
         return await self._take_in(request, route, verdict, item)
 
-    async def _route(self, automation: str, trigger: str | None) -> Route | None:
-        read_at, routes = self._routes.get(automation, (0.0, ()))
-        if time.monotonic() - read_at > _FRESH:
-            routes = await self._read(automation)
-        if trigger is None:
-            return routes[0] if len(routes) == 1 else None
-        return next((route for route in routes if route.name == trigger), None)
-
-    async def _read_routes(self, ids: Sequence[str]) -> list[Sequence[Route]]:
-        now = time.monotonic()
-        found = await self._webhooks.routes(set(ids))
-        if len(self._routes) > _ROUTES:
-            self._routes.clear()
-        for id_ in ids:
-            if id_ in found:
-                self._routes[id_] = (now, found[id_])
-            else:
-                self._routes.pop(id_, None)
-        return [found.get(id_, ()) for id_ in ids]
-
     async def _verify(self, request: _Request, route: Route) -> Verdict:
         """Let the caller in, or raise Refused without telling why."""
         try:
@@ -148,9 +128,7 @@ class WebhookApp:
             _LOG.error("webhook_secret_unreadable", trigger=route.trigger_id, error=str(error))
             self._note(request, route, "secret-unreadable")
             raise _unavailable(60) from None
-        # The database's clock: this machine's may be wrong.
-        read_at = self._routes.get(route.automation_id, (time.monotonic(), ()))[0]
-        now = datetime.fromtimestamp(route.read_at + time.monotonic() - read_at, UTC)
+        now = datetime.fromtimestamp(self._routes.clock(route), UTC)
         verdict = (
             Verdict(problem="no-auth")
             if auth is None
@@ -218,7 +196,7 @@ class WebhookApp:
 
     def _refusal(self, request: _Request, route: Route, refusal: Refusal) -> Refused:
         if refusal in {Refusal.UNKNOWN, Refusal.INACTIVE}:  # since the route was read
-            self._routes.pop(route.automation_id, None)
+            self._routes.forget(route.automation_id)
             return Refused(404, *_NOT_FOUND)
         self._note(request, route, refusal.value)
         if refusal is Refusal.FULL:
@@ -228,10 +206,10 @@ class WebhookApp:
 
     async def _answer(self, request: _Request, accepted: Accepted | None, send: Send) -> None:
         if accepted is None or accepted.id is None:
-            metrics.WEBHOOKS.labels("accepted", "filtered").inc()
+            _FILTERED.inc()
             await send_json(send, 200, {"executionId": None, "status": "IGNORED"})
             return
-        metrics.WEBHOOKS.labels("accepted", "new" if accepted.fresh else "known").inc()
+        (_NEW if accepted.fresh else _KNOWN).inc()
         if request.wait > 0:
             await self._waiting.answer(send, accepted, request.wait, request.stopping)
             return
