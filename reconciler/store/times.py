@@ -1,4 +1,4 @@
-"""How psycopg reads and writes times: aware datetimes in UTC, whatever the column is.
+"""How psycopg reads and writes values: times are aware and in UTC, whatever the column is.
 
 The seed's columns are TIMESTAMP(3) without zone and hold UTC. Not here: the
 same for SQLAlchemy (`reconciler.store.types`).
@@ -6,13 +6,15 @@ same for SQLAlchemy (`reconciler.store.types`).
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import adapters
 from psycopg.adapt import AdaptersMap, Loader
 from psycopg.pq import Format
 from psycopg.types.datetime import DatetimeDumper, TimestamptzBinaryLoader, TimestamptzLoader
+from psycopg.types.json import set_json_loads
 
 from reconciler.store.arrays import quick_arrays
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from psycopg.abc import AdaptContext, Buffer, PyFormat
     from psycopg.adapt import Dumper
 
+_DECODER: Final = json.JSONDecoder()
 _TIMESTAMPTZ: Final = adapters.types["timestamptz"].oid
 
 
@@ -51,4 +54,10 @@ def utc_adapters() -> AdaptersMap:
     ours.register_loader("timestamp", TimestamptzBinaryLoader)  # the same bytes
     ours.register_dumper(datetime, _AwareOnly)
     quick_arrays(ours)
+    set_json_loads(_json, ours)
     return ours
+
+
+def _json(data: str | bytes) -> Any:
+    """Read what PostgreSQL wrote, which is UTF-8: `json.loads` would find that out each time."""
+    return _DECODER.decode(data if isinstance(data, str) else data.decode())

@@ -53,8 +53,8 @@ heads AS (
     ) AS n
 )"""
 
-# The same in two parts, behind the place of the last claim and up to it: a LIMIT stops them early.
-_ROUND = f"""
+# The same, behind the place of the last claim: a LIMIT stops it early.
+_AHEAD = f"""
 ahead AS (
     (SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
      WHERE {WAITS} AND e."automationId" > %(after)s ORDER BY {_READY_ORDER} LIMIT 1)
@@ -62,15 +62,6 @@ ahead AS (
     SELECT n.id, n.due FROM ahead AS h CROSS JOIN LATERAL (
         SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
         WHERE {WAITS} AND e."automationId" > h.id ORDER BY {_READY_ORDER} LIMIT 1
-    ) AS n
-), behind AS (
-    (SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
-     WHERE {WAITS} AND e."automationId" <= %(after)s ORDER BY {_READY_ORDER} LIMIT 1)
-    UNION ALL
-    SELECT n.id, n.due FROM behind AS h CROSS JOIN LATERAL (
-        SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
-        WHERE {WAITS} AND e."automationId" > h.id AND e."automationId" <= %(after)s
-        ORDER BY {_READY_ORDER} LIMIT 1
     ) AS n
 )"""
 
@@ -147,9 +138,8 @@ _TAKEN = """e.id, e."automationId", e."orgId", e.cause, e.method, e."triggerData
 """
 
 _CLAIM = f"""
-WITH RECURSIVE {_ROUND}, {_HELD}, near AS (
-    SELECT h.id FROM (SELECT * FROM ahead UNION ALL SELECT * FROM behind) AS h
-    {_MAY_RUN} LIMIT GREATEST(%(count)s, {_NEAR})
+WITH RECURSIVE {_AHEAD}, {_HELD}, near AS (
+    SELECT h.id FROM ahead AS h {_MAY_RUN} LIMIT GREATEST(%(count)s, {_NEAR})
 ), seen AS MATERIALIZED (
     SELECT ARRAY(SELECT id FROM near) AS ids
 ), pick AS MATERIALIZED (
@@ -184,7 +174,7 @@ WITH RECURSIVE {_ROUND}, {_HELD}, near AS (
     WHERE e.id = ANY(ARRAY(SELECT id FROM due))
     RETURNING {_TAKEN}, 0.0::float8 AS elapsed
 )
-SELECT {_COLUMNS}, z.ids[cardinality(z.ids)]
+SELECT {_COLUMNS}, z.ids[GREATEST(%(count)s, {_NEAR})]
 FROM seen AS z LEFT JOIN taken AS c ON true {_JOINED}
 """
 
@@ -258,11 +248,15 @@ async def claim(
 
     The automations behind *turn* are looked at first.
     """
-    values = {"worker": worker, "count": count, "lease": lease, "after": turn.after}
+    values = {"worker": worker, "count": count, "lease": lease, **_words(causes)}
     statement = _CLAIMS[causes is not None]
-    rows = await database.execute(statement, {**values, **_words(causes)}, prepare=True)
-    turn.after = rows[0][-1] or ""
-    return [_claimed(row, adopted=False) for row in rows if row[0] is not None]
+    while True:
+        began = turn.after
+        rows = await database.execute(statement, {**values, "after": began}, prepare=True)
+        turn.after = rows[0][-1] or ""  # it looked at fewer than it might: it was at the end
+        claimed = [_claimed(row, adopted=False) for row in rows if row[0] is not None]
+        if claimed or not began:
+            return claimed
 
 
 async def rescue(database: Database, worker: str, count: int, lease: float) -> list[Claimed]:

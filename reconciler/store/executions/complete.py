@@ -20,6 +20,7 @@ from reconciler.trigger.average import fold
 from reconciler.trigger.breaker import Breaker, Position, Verdict, after
 from reconciler.trigger.execution import TERMINAL, Ended, Status
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False)
 _NOW = "(clock_timestamp() AT TIME ZONE 'UTC')"
 
 # A retry that was asked for is none when somebody cancelled meanwhile, or no attempt is left.
@@ -220,17 +221,19 @@ def _row(one: Ended) -> str:
         "retry_in": max(0.0, one.retry_in or 0.0),
         "milliseconds": min(one.milliseconds, 2**31 - 1),
     }
-    optional = {
-        "outcome": None if one.outcome is None else one.outcome.value,
-        "run": clean(one.n8n_execution_id),
-        "version": clean(one.n8n_version_id),
-        "message": clean(one.error_message),
-        "stack": clean(one.error_stack),
-        "node": clean(one.error_node),
-    }
-    fields |= {name: value for name, value in optional.items() if value is not None}
-    text = json.dumps(fields, ensure_ascii=False)
-    return text if one.output is None else f'{text[:-1]}, "output": {encode_clean(one.output)}}}'
+    if one.outcome is not None:
+        fields["outcome"] = one.outcome.value
+    for name, text in (
+        ("run", one.n8n_execution_id),
+        ("version", one.n8n_version_id),
+        ("message", one.error_message),
+        ("stack", one.error_stack),
+        ("node", one.error_node),
+    ):
+        if text is not None:
+            fields[name] = clean(text)
+    row = _ENCODER.encode(fields)
+    return row if one.output is None else f'{row[:-1]}, "output": {encode_clean(one.output)}}}'
 
 
 def _tallied(written: Iterable[Written]) -> dict[str, _Tally]:
