@@ -72,7 +72,10 @@ FROM due WHERE t.id = due.id
 
 
 def set_due(url: str, turn: int, at: str) -> None:
-    """Turn the next fire of 1,000 schedules, others in each turn, to *at*; of all others, away."""
+    """Turn the next fire of 1,000 schedules, others in each turn, to *at*; of all others, away.
+
+    Each of them belongs to another automation.
+    """
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(b"TRUNCATE workflow_executions CASCADE")
         connection.execute(
@@ -81,8 +84,8 @@ def set_due(url: str, turn: int, at: str) -> None:
         )
         connection.execute(
             f"""UPDATE workflow_triggers SET "nextFireAt" = {NOW} + %s::interval
-            WHERE substr(id, 2)::int %% {SCHEDULES // DUE} = %s""".encode(),
-            (at, turn),
+            WHERE substr(id, 2)::int BETWEEN %s AND %s""".encode(),
+            (at, turn * DUE + 1, (turn + 1) * DUE),
         )
         connection.execute("VACUUM ANALYZE workflow_triggers")
 

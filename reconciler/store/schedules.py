@@ -15,10 +15,9 @@ from typing import Any
 
 from reconciler.store import scheduled
 from reconciler.store.database import Connection, Database
-from reconciler.store.executions.insert import insert
 from reconciler.store.predicates import IS_SCHEDULE, TAKEN_IN, UNSCHEDULED
 from reconciler.store.scheduled import NOW, Row
-from reconciler.trigger.execution import Accepted, NewExecution
+from reconciler.store.starts import start
 from reconciler.trigger.next_fire import next_fire, schedule_problem
 
 # Means what the first half says; the second makes due_idx, ordered by time, answer it, where the
@@ -187,13 +186,10 @@ class Schedules:
         live = await scheduled.live(connection, rows)
         plan = scheduled.Plan.of(rows, live)
         await scheduled.cancel_earlier(connection, plan.cancel)
-        accepted = await self._insert(connection, plan.new)
+        accepted = await start(connection, plan.new, self._new_id)
         await scheduled.record(connection, plan.skips(accepted), self._new_id)
         await scheduled.advance(connection, plan, accepted)
         return plan.fired(accepted)
-
-    async def _insert(self, connection: Connection, new: Sequence[NewExecution]) -> list[Accepted]:
-        return await insert(connection, new, self._new_id, count=False) if new else []
 
 
 def _first(

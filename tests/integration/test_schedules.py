@@ -12,12 +12,25 @@ import pytest
 
 from reconciler.runtime.scheduler import Scheduler
 from tests.integration.tenants import Tenants
-from tests.integration.timetable import NOW, acme, due, look, past, runs, schedule, scheduler_at
+from tests.integration.timetable import (
+    NOW,
+    acme,
+    due,
+    equip,
+    look,
+    past,
+    runs,
+    schedule,
+    scheduler_at,
+)
 
 
-@pytest.fixture
-def world(upgraded_url: str) -> Iterator[Tenants]:
+@pytest.fixture(params=[False, True], ids=["bare", "equipped"])
+def world(upgraded_url: str, request: pytest.FixtureRequest) -> Iterator[Tenants]:
+    """An automation with what the short statement asks for, or without, so that it goes round."""
     with acme(upgraded_url) as tenants:
+        if request.param:
+            equip(tenants)
         yield tenants
 
 

@@ -10,12 +10,25 @@ import pytest
 
 from reconciler.runtime.scheduler import Scheduler
 from tests.integration.tenants import Tenants
-from tests.integration.timetable import NOW, acme, due, look, past, runs, schedule, scheduler_at
+from tests.integration.timetable import (
+    NOW,
+    acme,
+    due,
+    equip,
+    look,
+    past,
+    runs,
+    schedule,
+    scheduler_at,
+)
 
 
-@pytest.fixture
-def world(upgraded_url: str) -> Iterator[Tenants]:
+@pytest.fixture(params=[False, True], ids=["bare", "equipped"])
+def world(upgraded_url: str, request: pytest.FixtureRequest) -> Iterator[Tenants]:
+    """An automation with what the short statement asks for, or without, so that it goes round."""
     with acme(upgraded_url) as tenants:
+        if request.param:
+            equip(tenants)
         yield tenants
 
 
@@ -209,10 +222,7 @@ async def test_jitter_delays_the_start_and_not_the_record(
 async def test_an_occurrence_without_room_in_the_queue_is_recorded(
     world: Tenants, scheduler: Scheduler
 ) -> None:
-    world.sql(
-        "INSERT INTO reconciler.automation_runtime (automation_id, max_queued) VALUES (%s, 1)",
-        "acme-report",
-    )
+    equip(world, max_queued=1)
     for name in ("one", "two"):
         schedule(world, name, overlap="allow")
     await scheduler.tick()

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from reconciler.runtime.scheduler import BATCH
-from reconciler.store import scheduled, schedules
+from reconciler.store import scheduled, schedules, starts
 from reconciler.store.executions import insert
 from reconciler.trigger.execution import Cause, NewExecution
 from tests.execution_plans import LARGE, Shape, carry_out, fill
@@ -62,6 +62,8 @@ def statements() -> Iterator[tuple[str, bytes, Mapping[str, Any]]]:
         for number in range(1, DUE + 1)
     ]
     yield "insert", insert._INSERT, insert._values(new, count=False)
+    runs = [one for _, one, _ in new]
+    yield "start", starts._ORDINARY, starts._values(ids, runs, ["{}"] * DUE)
 
 
 @pytest.mark.parametrize("stale", [False, True], ids=["fresh", "stale"])

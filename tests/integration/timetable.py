@@ -43,6 +43,16 @@ async def scheduler_at(url: str, batch: int = 200) -> AsyncIterator[Scheduler]:
         yield Scheduler(schedules, Pokes(), batch=batch)
 
 
+def equip(world: Tenants, **columns: int) -> None:
+    """Give the automation its row of the runtime, with *columns* in it."""
+    world.sql(
+        "INSERT INTO reconciler.automation_runtime (automation_id) VALUES ('acme-report') "
+        "ON CONFLICT (automation_id) DO NOTHING"
+    )
+    for name, value in columns.items():
+        world.sql(f"UPDATE reconciler.automation_runtime SET {name} = %s", value)
+
+
 def schedule(world: Tenants, name: str = "t", **columns: Any) -> str:
     columns = {"cronSchedule": "0 * * * *", "timezone": "UTC", **columns}
     return world.trigger(
