@@ -22,7 +22,7 @@ import httpx
 
 from benchmarks.figures import Figure, table
 from benchmarks.rig import Rig, apply, servers
-from reconciler.app import keyring, new_id, open_database
+from reconciler.app import keyring, new_id
 from reconciler.app.worker import make_worker
 from reconciler.runtime.ports import Pace
 from reconciler.settings import Settings
@@ -142,7 +142,12 @@ async def _measure(rig: Rig, settings: Settings, count: int, rounds: int) -> lis
     ring = keyring(settings)
     assert ring is not None
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings))
+        url = settings.database_url
+        assert url is not None
+        # As the daemon's worker has it.
+        database = await stack.enter_async_context(
+            Database(url.get_secret_value(), pool_size=4, scans=False)
+        )
         executions = Executions(database, new_id=new_id, notifier=Notifier(database))
         http = await stack.enter_async_context(
             httpx.AsyncClient(
