@@ -4,8 +4,9 @@ ORDINARY takes the calls with which nothing is special and says no word about th
 takes any, and tells why it did not. Each is one round trip and one commit for all calls that
 wait, which is what makes webhooks fast; a few calls cost what it takes to set the plan up, so
 ORDINARY has few parts. The rows of the rate windows are locked first and in order, so that
-daemons neither count past each other nor wait in a circle. Look-ups are lateral and limited: a
-plan that was made while a table was small must not read all of it later. What they insert is what
+daemons neither count past each other nor wait in a circle. Look-ups are lateral and limited, and
+updates name their rows in an array besides: a plan that was made while a table was small must not
+read all of it later. What they insert is what
 `reconciler.store.executions.insert` does, a test compares them. Not here: reading the answers.
 """
 
@@ -82,7 +83,7 @@ counted AS (
     UPDATE workflow_triggers AS t
     SET "triggerCount" = t."triggerCount" + f.fires, "lastTriggeredAt" = {_NOW}
     FROM (SELECT trigger AS id, count(*) AS fires FROM taken GROUP BY 1 ORDER BY 1) AS f
-    WHERE t.id = f.id
+    WHERE t.id = f.id AND t.id = ANY(ARRAY(SELECT trigger FROM taken))
 ), logged AS (
     INSERT INTO reconciler.webhook_deliveries (
         organization_id, automation_id, trigger_id, accepted, replay_key, execution_id,
@@ -168,6 +169,7 @@ WITH asked AS MATERIALIZED (
     JOIN (SELECT automation, count(*)::integer AS taken FROM taken GROUP BY 1) AS t
         ON t.automation = w.automation_id
     WHERE r.automation_id = w.automation_id
+        AND r.automation_id = ANY(ARRAY(SELECT automation FROM taken))
 ), {_AFTER}
 SELECT c.place, t.id IS NOT NULL, COALESCE(c.refusal, a.why), c.known_id, c.known_status,
     w.slot, w.slot_seconds, w.counts, w.at
@@ -185,11 +187,16 @@ ORDER BY c.place
 # only ACCEPT can say whose it is.
 ORDINARY: Final = f"""
 WITH locked AS MATERIALIZED (
-    SELECT w.automation_id, w.slot, w.counts, v."limit", v.size, w.slot_seconds = v.size AS same
-    FROM jsonb_to_recordset(%(windows)s::jsonb) AS v(
-        automation text, "limit" bigint, size float8)
-    JOIN reconciler.webhook_rates AS w ON w.automation_id = v.automation
-    ORDER BY w.automation_id FOR UPDATE OF w
+    SELECT w.*, v."limit", v.size, w.slot_seconds = v.size AS same
+    FROM (
+        SELECT * FROM jsonb_to_recordset(%(windows)s::jsonb) AS v(
+            automation text, "limit" bigint, size float8)
+        ORDER BY automation
+    ) AS v
+    CROSS JOIN LATERAL (
+        SELECT x.* FROM reconciler.webhook_rates AS x
+        WHERE x.automation_id = v.automation LIMIT 1 FOR UPDATE
+    ) AS w
 ), windows AS MATERIALIZED (
     SELECT m.*, CASE WHEN same THEN "limit" - (
             SELECT COALESCE(sum(n), 0) FROM unnest(m.counts[1:{SLOTS + 1} - m.moved]) AS n
@@ -218,15 +225,15 @@ WITH locked AS MATERIALIZED (
             WHERE x.id = v.automation AND x."isActive" LIMIT 1
         ) AS a
         CROSS JOIN LATERAL (
-            SELECT x."automationId" AS automation FROM workflow_triggers AS x
-            WHERE x.id = v.trigger AND x."isActive" LIMIT 1
+            SELECT x."automationId" AS automation, x."isActive" AS active
+            FROM workflow_triggers AS x WHERE x.id = v.trigger LIMIT 1
         ) AS t
         CROSS JOIN LATERAL (
             SELECT x.* FROM reconciler.automation_runtime AS x
             WHERE x.automation_id = v.automation AND x.max_queued IS NULL LIMIT 1
         ) AS r
         JOIN windows AS w ON w.automation_id = v.automation
-        WHERE v.rank <= w.free AND t.automation = v.automation AND (
+        WHERE v.rank <= w.free AND t.automation = v.automation AND t.active AND (
             SELECT d.execution_id FROM reconciler.webhook_deliveries AS d
             WHERE d.automation_id = v.automation AND d.replay_key = v.key AND d.accepted LIMIT 1
         ) IS NULL
@@ -243,6 +250,7 @@ WITH locked AS MATERIALIZED (
     JOIN (SELECT automation, count(*)::integer AS taken FROM taken GROUP BY 1) AS t
         ON t.automation = w.automation_id
     WHERE r.automation_id = w.automation_id
+        AND r.automation_id = ANY(ARRAY(SELECT automation FROM taken))
 ), {_AFTER}
 SELECT id FROM taken
 """.encode()

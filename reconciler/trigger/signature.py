@@ -63,9 +63,14 @@ class Call:
     def one(self, *names: bytes) -> bytes | None:
         """Give the value of the first of *names* that is there; None also when it is there twice."""
         for name in names:
-            values = [value for key, value in self.headers if key == name]
-            if values:
-                return values[0] if len(values) == 1 else None
+            found = None
+            for key, value in self.headers:
+                if key == name:
+                    if found is not None:
+                        return None
+                    found = value
+            if found is not None:
+                return found
         return None
 
 

@@ -7,7 +7,6 @@ waits for a slow client. Not here: the header's limits (`reconciler.web.connecti
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -96,10 +95,10 @@ async def _read(receive: Receive, most: int) -> bytes | None:
 
 def _check_head(scope: Scope) -> int | None:
     """Give the declared length; raises Refused for a head that two readers may read in two ways."""
-    names = Counter(name for name, _ in scope["headers"])
-    if names[b"content-length"] and names[b"transfer-encoding"]:
+    names = [name for name, _ in scope["headers"]]
+    if b"transfer-encoding" in names and b"content-length" in names:
         raise Refused(400, "malformed", "Content-Length and Transfer-Encoding exclude each other")
-    if names[b"host"] != 1 and scope["http_version"] == "1.1":
+    if names.count(b"host") != 1 and scope["http_version"] == "1.1":
         raise Refused(400, "malformed", "a request has one Host header")
     declared = None
     for name, value in scope["headers"]:

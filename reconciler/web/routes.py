@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Final, NamedTuple
 
 from reconciler.errors import ReconcilerError
@@ -17,7 +19,9 @@ from reconciler.store.webhooks import Route, Webhooks
 from reconciler.web.grouped import Grouped
 
 _FRESH: Final = 1.0  # seconds that a route is used before it is read again
-_AGEING: Final = 0.5  # seconds after which it is read again while it is used
+_AGEING: Final = 0.5  # seconds between two reads of what is in use
+_IN_USE: Final = 10.0  # seconds since the last call
+_RENEWED: Final = 300  # automations in one read, those called last
 _KEPT: Final = 10_000  # automations
 
 
@@ -33,18 +37,22 @@ class Routes:
         self._webhooks = webhooks
         self._together = Grouped[str, _Read](self._read)
         self._known: dict[str, _Read] = {}
-        self._used: set[str] = set()  # since the last renewal
+        self._used: OrderedDict[str, float] = OrderedDict()  # when, the last one last
+        self._renewed_at = time.monotonic()
         self._renewal: asyncio.Task[None] | None = None
 
     async def find(self, automation: str, trigger: str | None) -> Route | None:
         """Find the webhook *trigger* of *automation*, or its only one."""
+        now = time.monotonic()
         known = self._known.get(automation)
-        age = _FRESH if known is None else time.monotonic() - known.at
-        if known is None or age >= _FRESH:
+        if known is None or now - known.at >= _FRESH:
             known = await self._together(automation)
-        elif age >= _AGEING and (self._renewal is None or self._renewal.done()):
-            self._renewal = asyncio.create_task(self._renew())
-        self._used.add(automation)
+        if known.routes:
+            self._used[automation] = now
+            self._used.move_to_end(automation)
+        if now - self._renewed_at >= _AGEING and (self._renewal is None or self._renewal.done()):
+            self._renewed_at = now
+            self._renewal = asyncio.create_task(self._renew(now))
         if trigger is None:
             return known.routes[0] if len(known.routes) == 1 else None
         return next((route for route in known.routes if route.name == trigger), None)
@@ -58,10 +66,11 @@ class Routes:
         """Read *automation* anew at its next call: it is not what we thought."""
         self._known.pop(automation, None)
 
-    async def _renew(self) -> None:
-        used, self._used = self._used, set()
-        ageing = time.monotonic() - _AGEING / 2
-        due = [id_ for id_ in used if id_ in self._known and self._known[id_].at < ageing]
+    async def _renew(self, now: float) -> None:
+        while self._used and next(iter(self._used.values())) < now - _IN_USE:
+            self._used.popitem(last=False)
+        last = islice(reversed(self._used), _RENEWED)
+        due = [id_ for id_ in last if id_ in self._known and self._known[id_].at < now]
         with suppress(ReconcilerError):  # the next call reads it, and says what is wrong
             await self._read(due)
 

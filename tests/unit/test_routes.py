@@ -83,11 +83,24 @@ async def test_what_is_not_in_use_is_not_read(time: list[float]) -> None:
     routes = Routes(cast("Any", stored))
     await routes.find("busy", "hook")
     await routes.find("quiet", "hook")
-    for _ in range(5):
+    for _ in range(30):
         time[0] += 0.6
         await routes.find("busy", "hook")
         await settle()
-    assert sum("quiet" in read for read in stored.reads) == 2  # the renewal after its only call
+    assert sum("busy" in read for read in stored.reads) == 31
+    assert sum("quiet" in read for read in stored.reads) == 17  # for ten seconds
+
+
+async def test_of_very_many_only_the_last_are_read(time: list[float]) -> None:
+    stored = Stored()
+    routes = Routes(cast("Any", stored))
+    for n in range(1000):
+        await routes.find(f"a{n}", "hook")
+    stored.reads.clear()
+    time[0] += 0.6
+    await routes.find("a0", "hook")
+    await settle()
+    assert sorted(["a0", *(f"a{n}" for n in range(701, 1000))]) == stored.reads[0]
 
 
 async def test_a_renewal_that_fails_is_left_to_the_next_call(time: list[float]) -> None:
