@@ -33,9 +33,11 @@ SELECT id, "automationId", "cronSchedule", COALESCE(timezone, 'UTC'),
     (SELECT a."isActive" FROM automations AS a WHERE a.id = "automationId")
 FROM workflow_triggers
 WHERE "isActive" AND "nextFireAt" IS NOT NULL AND "nextFireAt" <= {NOW}
-    AND NOT ({UNSCHEDULED}) AND (%(only)s::text IS NULL OR id = %(only)s)
+    AND NOT ({UNSCHEDULED}) /* only */
 ORDER BY "nextFireAt" LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 """.encode()
+# A statement of its own: one plan for both would look for the one among all that are due.
+_CLAIM_ONE = _CLAIM.replace(b"/* only */", b"AND id = %(only)s")
 
 _LIVE = f"""
 SELECT "triggerId", count(*) FILTER (WHERE status = 'QUEUED'),
@@ -222,8 +224,9 @@ class Plan:
 
 async def claim(connection: Connection, limit: int, only: str | None = None) -> list[Row]:
     """Lock up to *limit* schedules (or *only* that one) that are due and not locked already."""
+    statement = _CLAIM if only is None else _CLAIM_ONE
     values = {"limit": limit, "only": only}
-    cursor = await connection.execute(_CLAIM, values, prepare=True)
+    cursor = await connection.execute(statement, values, prepare=True)
     return [_row(*row) for row in await cursor.fetchall()]
 
 

@@ -41,8 +41,8 @@ def statements() -> Iterator[tuple[str, bytes, Mapping[str, Any]]]:
     yield "resume", schedules._RESUME, {}
     yield "release", schedules._RELEASE, {}
     yield "due", schedules._DUE, {"limit": DUE}
-    yield "claim", scheduled._CLAIM, {"limit": DUE, "only": None}
-    yield "claim one", scheduled._CLAIM, {"limit": 1, "only": "s7"}
+    yield "claim", scheduled._CLAIM, {"limit": DUE}
+    yield "claim one", scheduled._CLAIM_ONE, {"limit": 1, "only": "s7"}
     yield "live", scheduled._LIVE, {"ids": ids}
     yield "cancel", scheduled._CANCEL, {"ids": ids, "before": [now] * DUE}
     yield "advance", scheduled._ADVANCE, {**taken, "fires": [1] * DUE}
