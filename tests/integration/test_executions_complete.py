@@ -40,6 +40,20 @@ async def again_now(place: Desk) -> None:
     await place.rows("UPDATE workflow_executions SET \"runAt\" = now() - interval '1 second'")
 
 
+@pytest.mark.parametrize("status", [Status.SUCCESS, Status.FAILED, Status.TIMEOUT])
+async def test_an_end_is_counted_whatever_it_says_about_the_workflow(
+    place: Desk, status: Status
+) -> None:
+    await place.automation()
+    await place.ask()
+    [claimed] = await take(place)
+
+    await place.executions.complete("w1", [end(claimed, status, counts=False)])
+
+    good = status is Status.SUCCESS
+    assert await place.rows(COUNTERS, id="a1") == [(1, int(good), int(not good))]
+
+
 async def test_a_success_is_a_row_an_attempt_and_counters(place: Desk) -> None:
     await place.automation()
     await place.ask()

@@ -138,6 +138,9 @@ FROM v WHERE r.automation_id = ANY(%(ids)s) AND r.automation_id = v.automation
 """.encode()
 
 
+_COUNTED = frozenset({Status.SUCCESS, Status.FAILED, Status.TIMEOUT})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """A row that was written: its attempt, its automation, its state now."""
@@ -241,7 +244,7 @@ def _tallied(written: Iterable[Written]) -> dict[str, _Tally]:
     for one in written:
         tally = tallies.setdefault(one.automation, _Tally())
         tally.left += 1
-        tally.tried |= one.counts or one.status in (Status.FAILED, Status.TIMEOUT)
+        tally.tried |= one.counts or one.status in _COUNTED
         tally.verdicts.append((one.id, _verdict(one)))
         if one.status is Status.SUCCESS:
             tally.times.append(float(one.milliseconds or 0))
