@@ -46,7 +46,7 @@ class Notifier:
         while True:
             self._again = False
             with suppress(ReconcilerError):  # a hint; they look anyway
-                await self._database.execute(self._statement, {})
+                await self._database.execute(self._statement, {}, prepare=True)
             await asyncio.sleep(_GAP)
             if not self._again:
                 return

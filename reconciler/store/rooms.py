@@ -18,6 +18,7 @@ from reconciler.store.executions.insert import DEFAULT_MAX_QUEUED
 # of its window until it is on the disk.
 GROWTH: Final = 20_000
 _KNOWN: Final = 5.0  # seconds, at most, until it is counted again
+_SOON: Final = 1.0  # seconds
 _CROWDED: Final = 1.0  # the same, of a queue that is nearly full
 _REMEMBERED: Final = 100_000  # automations
 
@@ -53,7 +54,7 @@ class Rooms:
         now = asyncio.get_running_loop().time()
         self._used.update(automations)
         if due := self._due(automations, now):
-            due |= self._due(self._used, now + _KNOWN / 2)  # what is in use goes with them
+            due |= self._due(self._used, now + _SOON)  # what is in use goes with them
             self._used.clear()
             await self._count(due, now)
         found = ((id_, self._rooms.get(id_)) for id_ in automations)

@@ -29,9 +29,7 @@ def read_json(body: bytes | str) -> Json:
     text = body if isinstance(body, str) else _decode(body)
     _require_shallow(text)
     try:
-        value: Json = json.loads(
-            text, parse_int=_integer, parse_float=_number, parse_constant=_constant
-        )
+        value: Json = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         message = f"not JSON: {error.msg[:1].lower()}{error.msg[1:]} at character {error.pos}"
         raise BadJson(message) from None
@@ -111,3 +109,8 @@ def _constant(text: str) -> NoReturn:
 
 def _too_large() -> BadJson:
     return BadJson("a number is too large")
+
+
+_DECODER: Final = json.JSONDecoder(
+    parse_int=_integer, parse_float=_number, parse_constant=_constant
+)

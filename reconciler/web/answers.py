@@ -22,6 +22,7 @@ from reconciler.errors import (
 )
 
 RETRY_AFTER: Final = 5  # seconds: what we ask for while a server of ours is away
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 _ALWAYS: Final = (
     (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),
@@ -75,7 +76,7 @@ async def send_json(
     headers: Iterable[tuple[bytes, bytes]] = (),
 ) -> None:
     """Answer with JSON, without a framework."""
-    content = json.dumps(body, separators=(",", ":")).encode()
+    content = _ENCODER.encode(body).encode()
     length = (b"content-length", str(len(content)).encode())
     await send(
         {

@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 _NUL = "\\u0000"  # as json writes it
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
