@@ -159,6 +159,28 @@ async def test_each_of_many_automations_gets_its_turn(place: Desk) -> None:
     assert max(served.values()) <= 4
 
 
+async def test_the_last_of_the_round_is_served_as_often_as_the_others(place: Desk) -> None:
+    for number in range(11):  # one more than a claim looks at
+        await place.automation(f"a{number:02}")
+        await place.ask(10, f"a{number:02}")
+    served: Counter[str] = Counter()
+    for _ in range(55):
+        claimed = await take(place, 1)
+        served[claimed[0].automation_id] += 1
+        await end_all(place, claimed, Status.SUCCESS)
+
+    assert len(served) == 11
+    assert max(served.values()) <= 6
+
+
+async def test_a_claim_at_the_end_of_the_round_goes_on_at_its_beginning(place: Desk) -> None:
+    for number in range(12):
+        await place.automation(f"a{number:02}", max_concurrency=2)
+        await place.ask(2, f"a{number:02}")
+
+    assert [len(await take(place)) for _ in range(3)] == [10, 10, 4]
+
+
 async def test_who_may_not_run_hides_nobody_behind_him(place: Desk) -> None:
     for number in range(20):
         await place.automation(f"a{number:02}", max_concurrency=1)

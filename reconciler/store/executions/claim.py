@@ -53,7 +53,7 @@ heads AS (
     ) AS n
 )"""
 
-# The same, behind the place of the last claim: a LIMIT stops it early.
+# The same, behind the place of the last claim; then from the beginning up to it. A LIMIT stops both.
 _AHEAD = f"""
 ahead AS (
     (SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
@@ -62,6 +62,17 @@ ahead AS (
     SELECT n.id, n.due FROM ahead AS h CROSS JOIN LATERAL (
         SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
         WHERE {WAITS} AND e."automationId" > h.id ORDER BY {_READY_ORDER} LIMIT 1
+    ) AS n
+)"""
+_BEHIND = f"""
+behind AS (
+    (SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
+     WHERE {WAITS} AND e."automationId" <= %(after)s ORDER BY {_READY_ORDER} LIMIT 1)
+    UNION ALL
+    SELECT n.id, n.due FROM behind AS h CROSS JOIN LATERAL (
+        SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
+        WHERE {WAITS} AND e."automationId" > h.id AND e."automationId" <= %(after)s
+        ORDER BY {_READY_ORDER} LIMIT 1
     ) AS n
 )"""
 
@@ -178,6 +189,12 @@ SELECT {_COLUMNS}, z.ids[GREATEST(%(count)s, {_NEAR})]
 FROM seen AS z LEFT JOIN taken AS c ON true {_JOINED}
 """
 
+# Those behind count as well: who stands last in the round must not be served as often as all others.
+_CLAIM_ROUND = _CLAIM.replace(_AHEAD, f"{_AHEAD}, {_BEHIND}").replace(
+    "SELECT h.id FROM ahead AS h",
+    "SELECT h.id FROM (SELECT * FROM ahead UNION ALL SELECT * FROM behind) AS h",
+)
+
 _RESCUE = f"""
 WITH taken AS (
     UPDATE workflow_executions AS e SET "leaseOwner" = %(worker)s,
@@ -226,6 +243,7 @@ def _variants(statement: str) -> dict[bool, bytes]:
 
 
 _CLAIMS = _variants(_CLAIM)
+_ROUNDS = _variants(_CLAIM_ROUND)
 _NEXTS = _variants(_NEXT)
 
 
@@ -249,14 +267,11 @@ async def claim(
     The automations behind *turn* are looked at first.
     """
     values = {"worker": worker, "count": count, "lease": lease, **_words(causes)}
-    statement = _CLAIMS[causes is not None]
-    while True:
-        began = turn.after
-        rows = await database.execute(statement, {**values, "after": began}, prepare=True)
-        turn.after = rows[0][-1] or ""  # it looked at fewer than it might: it was at the end
-        claimed = [_claimed(row, adopted=False) for row in rows if row[0] is not None]
-        if claimed or not began:
-            return claimed
+    # From the beginning nothing is behind: nearly always, for seldom do so many automations wait.
+    statement = (_ROUNDS if turn.after else _CLAIMS)[causes is not None]
+    rows = await database.execute(statement, {**values, "after": turn.after}, prepare=True)
+    turn.after = rows[0][-1] or ""  # it looked at fewer than it might: at all
+    return [_claimed(row, adopted=False) for row in rows if row[0] is not None]
 
 
 async def rescue(database: Database, worker: str, count: int, lease: float) -> list[Claimed]:
