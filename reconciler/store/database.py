@@ -197,7 +197,7 @@ class Database:
         connection = pooled.connection
         try:
             if _busy(connection):
-                with suppress(psycopg.Error):
+                with pooled.patience, suppress(psycopg.Error):
                     await connection.rollback()
         finally:
             if connection.closed or _busy(connection):

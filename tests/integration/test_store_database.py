@@ -185,6 +185,21 @@ async def test_a_server_that_freezes_is_given_up(proxy: BreakingProxy, far_url: 
     assert time.monotonic() - started < 10
 
 
+async def test_a_server_that_freezes_before_a_rollback_is_given_up(
+    proxy: BreakingProxy, far_url: str
+) -> None:
+    async with Database(far_url, statement_timeout=0.3) as database:
+
+        async def stumble() -> None:
+            async with database.transaction() as connection:
+                await connection.execute("SELECT 1")
+                proxy.frozen = True
+                raise LookupError
+
+        with pytest.raises(LookupError):
+            await asyncio.wait_for(stumble(), 5)
+
+
 async def test_a_table_that_somebody_locked_is_a_conflict(
     database: Database, upgraded_url: str
 ) -> None:
