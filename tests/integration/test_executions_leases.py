@@ -147,6 +147,10 @@ async def test_what_is_released_is_taken_over_at_once(place: Desk) -> None:
     [rescued] = await place.executions.rescue("w2", 10, lease=30)
 
     assert (rescued.id, rescued.attempt) == (claimed[0].id, 1)
+    await place.executions.note_started("w2", [(rescued.id, 1, "n8n-8")])
+    found = await place.executions.get(None, rescued.id)
+    assert found is not None
+    assert [one.n8n_execution_id for one in found.attempts] == ["n8n-8"]
 
 
 async def test_what_never_began_goes_back_without_spending_an_attempt(place: Desk) -> None:

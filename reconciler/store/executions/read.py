@@ -128,11 +128,14 @@ FROM workflow_executions AS e {_NAMES}
 WHERE e.id = %(id)s AND (%(organization)s::text IS NULL OR e."orgId" = %(organization)s)
 """.encode()
 
-# The attempt that runs has a row of its own only when it ends, or is taken over.
+# The attempt that runs has a row of its own only when it ends, or is taken over; its run of n8n is
+# noted in the execution.
 _ATTEMPTS = b"""
-SELECT attempt, worker, n8n_execution_id, n8n_version_id, started_at, finished_at, outcome,
-    error, error_node, milliseconds, adopted_at
-FROM reconciler.execution_attempts WHERE execution_id = %(id)s
+SELECT b.attempt, b.worker, COALESCE(b.n8n_execution_id, e."n8nExecutionId"), b.n8n_version_id,
+    b.started_at, b.finished_at, b.outcome, b.error, b.error_node, b.milliseconds, b.adopted_at
+FROM reconciler.execution_attempts AS b LEFT JOIN workflow_executions AS e
+    ON e.id = %(id)s AND e.status = 'RUNNING' AND e.attempt = b.attempt
+WHERE b.execution_id = %(id)s
 UNION ALL
 SELECT attempt, COALESCE("leaseOwner", 'nobody'), "n8nExecutionId", NULL,
     "startedAt" AT TIME ZONE 'UTC', NULL, NULL, NULL, NULL, NULL, NULL
