@@ -40,7 +40,8 @@ def again(hold: Hold, failed: Ended, retry_after: float | None = None) -> Ended:
 def untried(hold: Hold, now: float, message: str, wait: float = 0.0) -> Ended:
     """Put it back without spending the attempt: nothing ran, and the workflow is not to blame."""
     back = ended(hold, now, Status.QUEUED, message)
-    return replace(back, outcome=Status.FAILED, retry_in=wait, counts=False)
+    began = hold.claimed.began_at
+    return replace(back, outcome=Status.FAILED, retry_in=wait, counts=False, began_at=began)
 
 
 def lost(

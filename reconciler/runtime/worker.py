@@ -266,7 +266,7 @@ class Worker:
             ended = one.ended
             hold = self._holds.get(ended.id)
             # Not over: the row went back to the queue and we claimed it again before we heard of it.
-            if hold is not None and hold.over and hold.claimed.attempt == ended.attempt:
+            if hold is not None and hold.over and _ends(ended, hold.claimed):
                 _count(hold, one, now)
                 self._forget(hold)
         metrics.RUNNING.set(len(self._holds))
@@ -314,6 +314,10 @@ class Worker:
             self._forget(hold)
         if left:
             _LOG.info("handed_back", running=len(started), waiting=len(idle))
+
+
+def _ends(ended: Ended, claimed: Claimed) -> bool:
+    return claimed.attempt == ended.attempt and ended.began_at in (None, claimed.began_at)
 
 
 # Looking a series up by its label costs more than counting in it.

@@ -110,6 +110,7 @@ class Claimed:
     adopted: bool  # taken over from a worker that is gone, after its attempt began
     elapsed_seconds: float = 0.0  # since the attempt began; not 0 only when adopted
     cancel_requested: bool = False
+    began_at: datetime | None = None  # the attempt, by the database's clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,3 +131,5 @@ class Ended:
     error_stack: str | None = None
     error_node: str | None = None
     counts: bool = True  # False: says nothing about the workflow, no attempt is spent
+    # The claim that is meant. Of an attempt that is not spent the next claim has the number again.
+    began_at: datetime | None = None

@@ -287,3 +287,20 @@ async def test_a_number_of_running_rows_that_somebody_spoilt_is_corrected(place:
         )
         == 2
     )
+
+
+async def test_an_end_that_is_written_again_does_not_end_the_next_claim(place: Desk) -> None:
+    """An attempt that is not spent leaves its number to the next one, perhaps of the same worker."""
+    await place.automation()
+    [id_] = await place.ask()
+    [first] = await take(place)
+    untried = end(first, Status.QUEUED, retry_in=0, counts=False, began_at=first.began_at)
+    assert await place.executions.complete("w1", [untried]) == {(id_, 1)}
+    await again_now(place)
+    [second] = await take(place)
+
+    # Its answer was lost, so the worker does not know that it was written.
+    assert await place.executions.complete("w1", [untried]) == set()
+
+    assert (second.attempt, await place.status(id_)) == (1, "RUNNING")
+    assert await place.executions.complete("w1", [end(second)]) == {(id_, 1)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -91,9 +92,12 @@ def test_a_longer_retry_after_wins() -> None:
 
 
 def test_what_was_not_tried_spends_nothing() -> None:
-    ended = outcome.untried(hold(attempt=4), NOW, "n8n is away")
+    mine = hold(attempt=4)
+    mine.claimed = replace(mine.claimed, began_at=datetime(2026, 3, 1, tzinfo=UTC))
+    ended = outcome.untried(mine, NOW, "n8n is away")
 
     assert (Status.QUEUED, 0.0, False) == (ended.status, ended.retry_in, ended.counts)
+    assert ended.began_at == mine.claimed.began_at  # the next claim has the number, too
 
 
 @pytest.mark.parametrize("at_most_once, expected", [(True, Status.FAILED), (False, Status.QUEUED)])

@@ -134,7 +134,7 @@ _COLUMNS = """c.id, c."automationId", c."orgId", COALESCE(h.organization, ''),
     COALESCE(h.resource, h.name), h.workflow, h.entry, t.name, COALESCE(c.cause, 'api'),
     c.method, c."triggerData", c.attempt, c."maxAttempts", c."timeoutSeconds",
     COALESCE(h.at_most_once, false), c.revision, c."n8nExecutionId", c.elapsed,
-    c."cancelRequestedAt" IS NOT NULL"""
+    c."cancelRequestedAt" IS NOT NULL, c."startedAt" AS began"""
 _JOINED = """
 LEFT JOIN shared AS h ON h.id = c."automationId"
 LEFT JOIN LATERAL (
@@ -145,7 +145,7 @@ LEFT JOIN LATERAL (
 
 _TAKEN = """e.id, e."automationId", e."orgId", e.cause, e.method, e."triggerData", e.attempt,
         e."maxAttempts", COALESCE(e."timeoutSeconds", 300) AS "timeoutSeconds", e.revision,
-        e."n8nExecutionId", e."cancelRequestedAt", e."triggerId"
+        e."n8nExecutionId", e."cancelRequestedAt", e."triggerId", e."startedAt"
 """
 
 _CLAIM = f"""
@@ -205,7 +205,7 @@ WITH taken AS (
             AND d."leaseOwner" IS DISTINCT FROM %(worker)s
         ORDER BY d."leaseExpiresAt" LIMIT %(count)s FOR UPDATE SKIP LOCKED
     ))
-    RETURNING {_TAKEN}, e."startedAt", extract(epoch FROM {_NOW} - e."startedAt")::float8 AS elapsed
+    RETURNING {_TAKEN}, extract(epoch FROM {_NOW} - e."startedAt")::float8 AS elapsed
 ), noted AS (
     INSERT INTO reconciler.execution_attempts AS b (
         execution_id, attempt, worker, n8n_execution_id, started_at, adopted_at)
@@ -313,6 +313,7 @@ def _claimed(row: tuple[Any, ...], *, adopted: bool) -> Claimed:
         adopted=adopted,
         elapsed_seconds=max(0.0, row[17]),
         cancel_requested=row[18],
+        began_at=row[19],
     )
 
 

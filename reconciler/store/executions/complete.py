@@ -1,8 +1,8 @@
 """Attempts that ended become the past: rows, attempts, counters, average, breaker, in one commit.
 
-A row is written only if the worker still owns it with this attempt, so that
-nothing is completed twice. Locks are taken in the order executions, automations
-with their runtime rows, each by id: two workers never wait for each other.
+A row is written only if the worker still owns it with this attempt (and since the same claim, where
+the attempt is not spent), so that nothing is completed twice. Locks are taken in the order
+executions, automations with their runtime rows, each by id: two workers never wait for each other.
 """
 
 from __future__ import annotations
@@ -68,9 +68,10 @@ WITH ended AS (
     FROM json_to_recordset(%(rows)s::json) AS v(
         id text, attempt smallint, status text, outcome text, retry_in float8, counts boolean,
         run text, version text, output json, truncated boolean, message text, stack text,
-        node text, milliseconds integer)
+        node text, milliseconds integer, began timestamptz)
     WHERE e.id = ANY({OWNED}) AND e.id = v.id AND e.attempt = v.attempt
         AND e."leaseOwner" = %(worker)s
+        AND (v.began IS NULL OR e."startedAt" = v.began AT TIME ZONE 'UTC')
     RETURNING e.id, v.attempt, e."automationId" AS automation, e.status::text AS status,
         e."startedAt" AS began, e."executionTime" AS took,
         v.counts OR e.status <> 'QUEUED' AS spent,
@@ -226,6 +227,8 @@ def _row(one: Ended) -> str:
     }
     if one.outcome is not None:
         fields["outcome"] = one.outcome.value
+    if one.began_at is not None:
+        fields["began"] = one.began_at.isoformat()
     for name, text in (
         ("run", one.n8n_execution_id),
         ("version", one.n8n_version_id),
