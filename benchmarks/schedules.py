@@ -18,7 +18,6 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 
-from benchmarks.executions import server_cpu
 from benchmarks.figures import Figure, Watch, table
 from reconciler.app import new_id
 from reconciler.embedded.postgres import EmbeddedPostgres
@@ -37,6 +36,7 @@ TURNS = 5
 TICK = 2.5  # times what inserting and updating the same rows takes
 EMPTY = 0.002  # seconds
 LAG = 1.0  # seconds
+OURS, BARE = "reconciler bench", "bare"  # names of connections
 NOW = "date_trunc('milliseconds', statement_timestamp() AT TIME ZONE 'UTC')"
 
 _MAKE = f"""
@@ -92,15 +92,19 @@ def set_due(url: str, turn: int, at: str) -> None:
 
 def connect(url: str) -> Database:
     """Open connections as the daemon's scheduler has them."""
-    return Database(url, pool_size=LANES, scans=False)
+    return Database(url, application_name=OURS, pool_size=LANES, scans=False)
 
 
-def postmaster(url: str) -> int:
-    """Ask the server, which runs on this machine, for its process."""
+def server_cpu(url: str, name: str) -> float:
+    """Seconds of CPU, so far, of PostgreSQL's processes for the connections of *name*."""
     with psycopg.connect(url) as connection:
-        row = connection.execute("SELECT pg_read_file('postmaster.pid')").fetchone()
-    assert row is not None
-    return int(row[0].split()[0])
+        rows = connection.execute(
+            "SELECT pid FROM pg_stat_activity "
+            "WHERE datname = current_database() AND application_name = %s",
+            (name,),
+        ).fetchall()
+    stats = ((Path("/proc") / str(pid) / "schedstat").read_text() for (pid,) in rows)
+    return sum(int(text.split()[0]) for text in stats) / 1e9
 
 
 @dataclass(slots=True)
@@ -117,25 +121,22 @@ class Ticks:
 
 async def ticks(url: str) -> Ticks:
     """Measure ticks with 1,000 due, and looks that find nothing."""
-    found, process = Ticks(), postmaster(url)
+    found = Ticks()
     async with connect(url) as database:
         notifier = Notifier(database)
         schedules = Schedules(database, new_id=new_id)
         scheduler = Scheduler(schedules, notifier)
         for turn in range(TURNS):
             await asyncio.to_thread(set_due, url, turn, "-1 second")
-            server, watch = server_cpu(process), Watch()
+            server, watch = server_cpu(url, OURS), Watch()
             await scheduler.tick()
             spent = watch.spent()
             found.ours.append(spent.wall)
             found.here.append(spent.cpu)
-            found.server.append(server_cpu(process) - server)
-            await asyncio.to_thread(set_due, url, turn + TURNS, "-1 second")
-            server, watch = server_cpu(process), Watch()
-            await asyncio.to_thread(bare, url)
-            spent = watch.spent()
-            found.bare.append(spent.wall)
-            found.bare_cpu.append(spent.cpu + server_cpu(process) - server)
+            found.server.append(server_cpu(url, OURS) - server)
+            wall, cpu = await asyncio.to_thread(bare, url, turn + TURNS)
+            found.bare.append(wall)
+            found.bare_cpu.append(cpu)
             for _ in range(20):
                 start = time.perf_counter()
                 await schedules.work()
@@ -144,14 +145,21 @@ async def ticks(url: str) -> Ticks:
     return found
 
 
-def bare(url: str) -> None:
-    """Insert the rows and advance the schedules of a tick by hand, in batches as large."""
-    with psycopg.connect(url, autocommit=True) as connection:
+def bare(url: str, turn: int) -> tuple[float, float]:
+    """Insert the rows and advance the schedules of a tick by hand, in batches as large.
+
+    Returns seconds, and of CPU here and in PostgreSQL.
+    """
+    set_due(url, turn, "-1 second")
+    with psycopg.connect(url, autocommit=True, application_name=BARE) as connection:
+        server, watch = server_cpu(url, BARE), Watch()
         while True:
             with connection.transaction():
                 cursor = connection.execute(_BARE.encode(), prepare=True)
                 if cursor.rowcount == 0:
-                    return
+                    break
+        spent = watch.spent()
+        return spent.wall, spent.cpu + server_cpu(url, BARE) - server
 
 
 async def lag(url: str, turn: int) -> list[float]:
@@ -198,7 +206,8 @@ def run(server_url: str) -> list[Figure]:
     assert len(late) == DUE, len(late)
     what = f"{DUE:,} due of {SCHEDULES:,}"
     here, server, bare_cpu = (
-        sum(seconds) / TURNS / DUE * 1e6 for seconds in (found.here, found.server, found.bare_cpu)
+        statistics.median(seconds) / DUE * 1e6
+        for seconds in (found.here, found.server, found.bare_cpu)
     )
     return [
         Figure(

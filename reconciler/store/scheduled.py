@@ -211,9 +211,9 @@ class Plan:
         for row, new, answer in zip(self.rows, self.new, accepted, strict=True):
             if answer.fresh and new.scheduled_for is not None:
                 late.append((row.now - new.scheduled_for).total_seconds())
-                outcomes["fired"] += 1
             else:
                 outcomes["known" if answer.refusal is None else "refused"] += 1
+        outcomes["fired"] = len(late)
         return Fired(
             schedules=len(self.following) + len(self.broken),
             outcomes=outcomes,

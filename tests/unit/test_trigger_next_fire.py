@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 from croniter import croniter
 from cronsim import CronSim
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.trigger.cron import parse_cron
 from reconciler.trigger.next_fire import (
+    _next_through_changes,
     fires,
     latest_fire,
     next_fire,
@@ -241,6 +243,42 @@ def test_cronsim_finds_the_same(expression: str, zone: str, start: datetime) -> 
     ]
 
     assert expected == list(islice(fires(expression, zone, start), 6))
+
+
+@cache
+def changes(zone: str) -> list[datetime]:
+    """List the hours of 2026 in which the clocks change."""
+    place = ZoneInfo(zone)
+    days = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=n) for n in range(365 * 24)]
+    offsets = [day.astimezone(place).utcoffset() for day in days]
+    return [day for day, (one, other) in zip(days, pairwise(offsets), strict=False) if one != other]
+
+
+NIGHTLY = st.tuples(
+    st.sampled_from(["*", "*/15", "0", "30", "15,45"]),
+    st.sampled_from(["*", "*/2", "0-4", "0", "1", "2", "3", "4"]),
+    st.sampled_from(["* * *", "* * *", "25 10 *", "29 3 *"]),
+).map(" ".join)
+
+
+@st.composite
+def near_a_change(draw: st.DrawFn) -> tuple[str, datetime]:
+    zone = draw(st.sampled_from([*ZONES, LORD_HOWE, "Antarctica/Troll"]))
+    at = draw(st.sampled_from(changes(zone) or [datetime(2026, 1, 1, tzinfo=UTC)]))
+    return zone, at + timedelta(minutes=draw(st.integers(-200, 200)))
+
+
+@given(st.one_of(EXPRESSIONS, NIGHTLY), near_a_change())
+@example("30 2 * * *", (BERLIN, datetime(2026, 10, 25, 1, 10, tzinfo=UTC)))  # in the second copy
+@example("*/30 2 25 10 *", (BERLIN, datetime(2026, 10, 25, 0, 45, tzinfo=UTC)))  # in the first
+@settings(max_examples=500, deadline=None)
+def test_where_clocks_do_not_change_in_between_nothing_is_lost_by_not_asking(
+    expression: str, moment: tuple[str, datetime]
+) -> None:
+    zone, start = moment
+    asked = _next_through_changes(parse_cron(expression), ZoneInfo(zone), start)
+
+    assert asked == next_fire(expression, zone, start)
 
 
 @given(EXPRESSIONS, MOMENTS)
