@@ -109,6 +109,8 @@ class Deliveries:
         if ordinary := batch.ordinary(await self._rooms.enough(unbounded)):
             values = batch.values_of_ordinary(ordinary)
             batch.take(await self._database.execute(ORDINARY, values, prepare=True))
+        if batch.settled():
+            return batch.answers()
         try:
             await self._accept_rest(batch)
         except ReconcilerError as error:
@@ -230,6 +232,10 @@ class _Batch:
     def _open(self) -> list[int]:
         return [place for place in self._rows if place not in self._answers]
 
+    def settled(self) -> bool:
+        """Tell whether nothing is left to ask: each call has an answer that is no refusal."""
+        return not self._refused and not self._open()
+
     def ordinary(self, automations: Collection[str]) -> list[int]:
         """Name the calls of *automations* that ORDINARY can take."""
         return [
@@ -280,8 +286,8 @@ class _Batch:
         self.taken = True
 
     def fail(self, error: ReconcilerError) -> None:
-        """Answer what has no answer yet: nobody knows."""
-        for place in self._open():
+        """Answer what has no answer yet, or was refused and may be known: nobody knows."""
+        for place in {*self._open(), *self._refused}:
             self._answers[place] = Delivered(error=error)
 
     def values(self) -> dict[str, Any]:
