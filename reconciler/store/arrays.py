@@ -6,7 +6,7 @@ which costs more than many a statement does in PostgreSQL. Not here: lists as bi
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from psycopg.types.array import ListDumper
@@ -50,7 +50,10 @@ def _quoted(text: str) -> str:
 
 
 def _times(values: list[datetime | None]) -> str:
-    # What is due together is due at the same times: each of them is written once.
+    # What is due together is due at the same times: each of them is written once. Two times of an
+    # hour that comes twice are equal to Python, though not the same.
+    if any(one is not None and one.fold for one in values):
+        values = [one.astimezone(UTC) if one and one.tzinfo else one for one in values]
     known: dict[datetime | None, str] = {None: _NULL}
     for one in set(values) - {None}:
         if one is None or one.tzinfo is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -50,6 +51,15 @@ def test_a_list_is_read_back_as_it_was(
     values = data.draw(st.lists(st.one_of(st.none(), kind), min_size=1))
 
     assert _read(_written(values), name) == values
+
+
+def test_both_times_of_an_hour_that_comes_twice_are_written() -> None:
+    first = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+
+    assert _read(_written([first, first.replace(fold=1)]), "timestamptz") == [
+        datetime(2026, 10, 25, 0, 30, tzinfo=UTC),
+        datetime(2026, 10, 25, 1, 30, tzinfo=UTC),
+    ]
 
 
 def test_lists_in_lists_and_other_types_are_written_as_psycopg_does() -> None:
