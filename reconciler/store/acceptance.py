@@ -154,7 +154,7 @@ WITH asked AS MATERIALIZED (
     FROM ranked AS r
 ), equipped AS (
     INSERT INTO reconciler.automation_runtime (automation_id)
-    SELECT DISTINCT automation FROM admitted WHERE bare AND why IS NULL
+    SELECT DISTINCT automation FROM admitted WHERE bare AND why IS NULL ORDER BY automation
     ON CONFLICT (automation_id) DO NOTHING
 ), fresh AS ({_INSERT}
     FROM admitted WHERE why IS NULL ORDER BY place

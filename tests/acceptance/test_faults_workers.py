@@ -70,3 +70,30 @@ async def test_workers_are_killed_and_frozen_under_load(
     assert found.states == {"SUCCESS": JOBS}
     assert found.rescued > 0
     assert in_the_middle > 0, "all of it happened under load"
+
+
+async def test_a_worker_is_frozen_for_a_minute_at_the_pace_of_production(
+    database_url: str, record_property: Remark
+) -> None:
+    names = await automations(database_url, 4, max_concurrency=5)
+    record(database_url)
+    callers = Callers(database_url, names)
+    begun = time.monotonic()
+    with fleet({"DATABASE_URL": database_url, "RUNNER": "2"}) as workers:
+        frozen = workers.start()
+        workers.start()
+        await callers.call(60)
+        await asyncio.sleep(1.0)
+        workers.freeze(frozen)
+        await asyncio.sleep(60.0)
+        left = open_rows(database_url)
+        workers.thaw(frozen)
+        await callers.call(20)
+        await all_over(database_url, 60, workers)
+        assert len(workers.alive()) == 2
+    found = figures(database_url, callers.accepted)
+    record_property("a worker frozen for 60 s", f"{found}; {time.monotonic() - begun:.0f} s in all")
+    found.hold()
+    assert found.states == {"SUCCESS": 80}
+    assert found.rescued > 0
+    assert left == 0, "the other worker had finished everything before the frozen one woke up"

@@ -13,7 +13,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 
-from reconciler.app import new_id, open_database
+from reconciler.app import new_id
 from reconciler.app.worker import make_worker
 from reconciler.errors import ReconcilerError
 from reconciler.runtime.hold import Hold, Runner
@@ -59,7 +59,11 @@ async def main() -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings))
+        url = settings.database_url
+        assert url is not None
+        database = await stack.enter_async_context(
+            Database(url.get_secret_value(), pool_size=4, scans=False)  # as the daemon has it
+        )
         worker = await worker_of(settings, database, stack)
         sys.stdout.write("working\n")
         sys.stdout.flush()

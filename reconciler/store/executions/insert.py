@@ -63,7 +63,7 @@ WITH asked AS MATERIALIZED (
     WHERE c.refusal IS NULL
 ), equipped AS (
     INSERT INTO reconciler.automation_runtime (automation_id)
-    SELECT DISTINCT automation FROM admitted WHERE bare
+    SELECT DISTINCT automation FROM admitted WHERE bare ORDER BY automation
     ON CONFLICT (automation_id) DO NOTHING
 ), fresh AS (
     INSERT INTO workflow_executions (
