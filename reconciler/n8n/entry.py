@@ -124,10 +124,10 @@ class Entry:
             message = f"n8n took the call and then {what or 'broke the connection'}"
             raise StartUnknown(message, answer=None, otherwise=_away(message)) from error
         answer = Answer(response.status_code, response.headers, response.content)
-        self._marks = self._marks or marked(answer)
-        started = judge(answer, now, marks=self._marks)
-        self._marks = marked(answer)
-        return started
+        marks = self._marks or marked(answer)
+        # No refusal is a success, so that a run answered; only then a missing mark says something.
+        self._marks = marked(answer) if answer.status < 300 else marks
+        return judge(answer, now, marks=marks)
 
 
 def marked(answer: Answer) -> bool:

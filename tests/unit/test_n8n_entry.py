@@ -134,6 +134,7 @@ def test_a_reply_has_no_headers_of_the_connection() -> None:
         ([(200, STARTED, {})], False),
         ([(200, STARTED, MARK), (502, b"", {})], True),
         ([(200, STARTED, MARK), (200, STARTED, {})], False),  # it was switched off
+        ([(200, STARTED, MARK), (201, b"made", {})], False),
     ],
 )
 async def test_refusals_are_believed_of_an_n8n_that_marks_what_runs_answer(
