@@ -181,6 +181,20 @@ async def test_a_claim_at_the_end_of_the_round_goes_on_at_its_beginning(place: D
     assert [len(await take(place)) for _ in range(3)] == [10, 10, 4]
 
 
+async def test_a_claim_goes_on_where_no_other_worker_is(place: Desk) -> None:
+    for number in range(30):
+        await place.automation(f"a{number:02}")
+        await place.ask(1, f"a{number:02}")
+
+    async with place.database.transaction() as other:  # claims the first twenty, and is slow
+        await other.execute(
+            "SELECT FROM reconciler.automation_runtime WHERE automation_id < 'a20' FOR UPDATE"
+        )
+        claimed = await take(place)
+
+    assert [one.automation_id for one in claimed] == [f"a{number}" for number in range(20, 30)]
+
+
 async def test_who_may_not_run_hides_nobody_behind_him(place: Desk) -> None:
     for number in range(20):
         await place.automation(f"a{number:02}", max_concurrency=1)

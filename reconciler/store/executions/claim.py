@@ -21,6 +21,7 @@ from reconciler.trigger.execution import Branch, Cause, Claimed
 
 DEFAULT_CONCURRENCY: Final = 5  # as in the specs
 _NEAR: Final = 10  # automations that a claim looks at, or as many as rows are asked for
+_LOOKS: Final = 8  # when other workers hold all that was looked at, for they look there as well
 
 _NOW = "(statement_timestamp() AT TIME ZONE 'UTC')"
 
@@ -267,11 +268,16 @@ async def claim(
     The automations behind *turn* are looked at first.
     """
     values = {"worker": worker, "count": count, "lease": lease, **_words(causes)}
-    # From the beginning nothing is behind: nearly always, for seldom do so many automations wait.
-    statement = (_ROUNDS if turn.after else _CLAIMS)[causes is not None]
-    rows = await database.execute(statement, {**values, "after": turn.after}, prepare=True)
-    turn.after = rows[0][-1] or ""  # it looked at fewer than it might: at all
-    return [_claimed(row, adopted=False) for row in rows if row[0] is not None]
+    claimed: list[Claimed] = []
+    for _ in range(_LOOKS):
+        # From the beginning nothing is behind: nearly always, for seldom do so many automations wait.
+        statement = (_ROUNDS if turn.after else _CLAIMS)[causes is not None]
+        rows = await database.execute(statement, {**values, "after": turn.after}, prepare=True)
+        turn.after = rows[0][-1] or ""  # it looked at fewer than it might: at all
+        claimed = [_claimed(row, adopted=False) for row in rows if row[0] is not None]
+        if claimed or not turn.after:
+            break
+    return claimed
 
 
 async def rescue(database: Database, worker: str, count: int, lease: float) -> list[Claimed]:
