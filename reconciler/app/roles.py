@@ -24,6 +24,7 @@ from reconciler.runtime.scheduler import LANES, Scheduler
 from reconciler.runtime.service import Service
 from reconciler.runtime.worker import Pace
 from reconciler.settings import Role, Settings
+from reconciler.store.aside import PATIENCE
 from reconciler.store.database import Database
 from reconciler.store.deliveries import Deliveries
 from reconciler.store.event_records import EventRecords
@@ -49,14 +50,17 @@ class Base:
     notifier: Notifier
     stack: AsyncExitStack
 
-    async def own_database(self, name: str, connections: int, *, scans: bool = True) -> Database:
-        """Open connections that other parts of the daemon can't use up."""
+    async def own_database(
+        self, name: str, connections: int, *, scans: bool = True, lock_timeout: float = 5.0
+    ) -> Database:
+        """Open connections that other parts of the daemon can't use up; the timeout in seconds."""
         url = self.settings.database_url
         assert url is not None  # or the first connection had failed
         database = Database(
             url.get_secret_value(),
             application_name=f"reconciler {name}",
             pool_size=connections,
+            lock_timeout=lock_timeout,
             scans=scans,
         )
         return await self.stack.enter_async_context(database)
@@ -160,7 +164,7 @@ def sweeps(settings: Settings, database: Database) -> dict[str, Sweep]:
 async def _add_api(parts: Parts, base: Base) -> None:
     database = await base.own_database("api", 8)
     executions = base.executions(database)
-    hooks = await base.own_database("webhooks", 6, scans=False)
+    hooks = await base.own_database("webhooks", 6, scans=False, lock_timeout=PATIENCE)
     direct: Mapping[str, Any] = webhook_routes(base.settings, hooks, executions, base.notifier)
     for app in direct.values():
         base.stack.push_async_callback(app.rejections.flush)

@@ -19,6 +19,7 @@ Answered = TypeVar("Answered")
 
 _PAUSE: Final = 0.25  # of the time that a batch takes
 _LONGEST_PAUSE: Final = 0.005  # seconds
+_LONGEST_WAIT: Final = 0.1  # seconds, for the end of the batch that is under way
 _LONG: Final = 2.0  # times what a batch takes: then another is begun beside it
 _FADES: Final = 0.75  # the part of an expectation that is left after a batch that did not meet it
 
@@ -86,7 +87,7 @@ class Grouped(Generic[Asked, Answered]):
         if len(self._waiting) >= self._expected():
             return
         self._enough = asyncio.Event()
-        pause = self._took * _LONG if self._served else self._pause()
+        pause = min(self._took * _LONG, _LONGEST_WAIT) if self._served else self._pause()
         timer = asyncio.get_running_loop().call_later(pause, self._enough.set)
         try:
             await self._enough.wait()

@@ -23,6 +23,7 @@ from reconciler.errors import ConfigError, ReconcilerError
 from reconciler.log import get_logger
 from reconciler.resource.payload import Object
 from reconciler.spec.quantity import parse_duration
+from reconciler.store.aside import Aside
 from reconciler.store.deliveries import Delivered, Deliveries, Delivery, Rejection
 from reconciler.store.webhooks import Route, Webhooks
 from reconciler.trigger.execution import Accepted, Cause, NewExecution, Refusal
@@ -69,7 +70,7 @@ class WebhookApp:
         self._notifier = notifier
         self._waiting = waiting
         self._routes = Routes(webhooks)
-        self._accept = Grouped[Delivery, Delivered](deliveries.accept)
+        self._accept = Grouped[Delivery, Delivered](Aside(deliveries.accept))
         self.rejections = Rejections(deliveries)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

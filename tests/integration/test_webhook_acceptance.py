@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from reconciler.app import new_id
 from reconciler.errors import ReconcilerError
+from reconciler.store import aside, rooms
 from reconciler.store import deliveries as module
-from reconciler.store import rooms
 from reconciler.store.acceptance import ACCEPT, ORDINARY
+from reconciler.store.aside import Aside
 from reconciler.store.database import Database
 from reconciler.store.deliveries import Delivered, Deliveries, Delivery
 from reconciler.store.executions import Executions
@@ -269,6 +272,31 @@ async def test_calls_that_were_taken_in_are_answered_whatever_becomes_of_the_oth
     assert answers[1].error is not None
     with pytest.raises(ReconcilerError):
         await deliveries.accept([call("c", trigger="other")])
+
+
+async def test_a_window_that_somebody_holds_stops_only_its_own_automation(
+    upgraded_url: str, world: Tenants
+) -> None:
+    async with Database(upgraded_url, lock_timeout=0.3) as database:
+        world.automation("acme", "other")
+        world.trigger("acme-other", "hook", triggerType="WEBHOOK", triggerEvent="webhook.received")
+        accept = Aside(Deliveries(database, new_id=new_id).accept)
+        free = {"automation": "acme-other", "trigger": "acme-other-hook"}
+        await accept([call(), call(**free)])
+        async with await psycopg.AsyncConnection.connect(upgraded_url) as somebody:
+            await somebody.execute(
+                "SELECT FROM reconciler.webhook_rates WHERE automation_id = 'acme-intake' FOR UPDATE"
+            )
+            first = await accept([call("a"), call(**free), call()])
+            began = time.monotonic()
+            second = await accept([call("b"), call(**free)])
+            seconds = time.monotonic() - began
+        assert [answer.error is None for answer in first] == [False, True, False]
+        assert [answer.error is None for answer in second] == [False, True]
+        assert seconds < 0.3, "it was not waited for a second time"
+        assert world.sql("SELECT count(*) FROM workflow_executions") == [(4,)]
+        await asyncio.sleep(aside._REST)
+        assert (await accept([call("a")]))[0].error is None
 
 
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
