@@ -31,7 +31,7 @@ _LOG = get_logger("worker")
 _SPREAD: Final = 0.003  # seconds; workers that hear the same call don't come all at once
 _SOON: Final = 0.01
 _LONGEST_GATHER: Final = 0.02
-_UNWRITTEN: Final = 5  # times the concurrency: ends that may wait to be written
+_UNWRITTEN: Final = 100  # ends that may wait to be written; more where twice as many may run
 _LAST_WORDS: Final = 5.0  # seconds that PostgreSQL has to take what is left at the end
 
 
@@ -161,7 +161,7 @@ class Worker:
         return len(self._live)
 
     def _free(self) -> int:
-        if self._completer.waiting >= _UNWRITTEN * self._pace.concurrency:
+        if self._completer.waiting >= max(_UNWRITTEN, 2 * self._pace.concurrency):
             return 0  # PostgreSQL is away or slow: nothing piles up
         return self._pace.concurrency - self._running()
 

@@ -15,6 +15,7 @@ import pytest
 from reconciler.embedded.n8n_server import EmbeddedN8n
 from reconciler.embedded.postgres import EmbeddedPostgres
 from reconciler.embedded.stack import start_n8n
+from reconciler.trigger.breaker import IN_A_ROW
 from tests.acceptance.conftest import Stage
 from tests.acceptance.fleet import Callers, all_over, fleet
 from tests.acceptance.instance import Instance
@@ -84,7 +85,7 @@ async def test_a_poison_workflow_fails_and_harms_no_other(
     begun = time.monotonic()
     with fleet(plant.env()) as workers:
         workers.start()
-        await bad.call(8, together=8)
+        await bad.call(IN_A_ROW, together=IN_A_ROW)  # one more might wait for the breaker
         good.accepted += bad.accepted  # goes on with other keys
         await good.call(40, pause=0.3)
         deadline = time.monotonic() + 40
@@ -112,7 +113,7 @@ async def test_a_poison_workflow_fails_and_harms_no_other(
         "poison", f"{found}; gaps {gaps}, breaker {breaker}, {time.monotonic() - begun:.0f} s"
     )
     found.hold()
-    assert found.states == {"SUCCESS": 40, "FAILED": 8}
+    assert found.states == {"SUCCESS": 40, "FAILED": IN_A_ROW}
     assert [
         wanted <= float(str(gap)) < wanted + 1.5
         for wanted, (_, gap) in zip((2, 4, 8), gaps, strict=True)
