@@ -120,9 +120,22 @@ OUR_INDEXES: dict[str, str] = {
     "events_due_idx": (
         "INDEX events_due_idx ON reconciler.events (due_at) WHERE dispatched_at IS NULL"
     ),
+    # In the place of one over all deliveries: a plan that was made while the table was empty looked
+    # for a sender's id there, and read all deliveries of the automation.
+    "webhook_deliveries_refused_idx": (
+        "INDEX webhook_deliveries_refused_idx ON reconciler.webhook_deliveries "
+        "(automation_id, received_at DESC) WHERE NOT accepted"
+    ),
     "events_organization_id_idx": (
         "INDEX events_organization_id_idx ON reconciler.events "
         "(organization_id, created_at DESC, id)"
+    ),
+}
+
+OUR_REPLACED: dict[str, str] = {
+    "webhook_deliveries_automation_id_idx": (
+        "INDEX webhook_deliveries_automation_id_idx ON reconciler.webhook_deliveries "
+        "(automation_id, received_at DESC)"
     ),
 }
 
@@ -196,6 +209,8 @@ def upgrade() -> None:
         ours.index(name, "CREATE " + ddl.format(name))
     for table, (key, columns) in OUR_COLUMNS.items():
         ours.add_columns(table, columns, aside=f"{table}_{revision}", key=key, schema="reconciler")
+    for name in OUR_REPLACED:
+        op.execute(f"DROP INDEX reconciler.{name}")
     for ddl in OUR_INDEXES.values():
         op.execute(f"CREATE {ddl}")
     for name, (definition, indexes) in TABLES.items():
@@ -211,6 +226,8 @@ def downgrade() -> None:
     ours.keep_relations([*TABLES])
     for name in OUR_INDEXES:
         op.execute(f'DROP INDEX reconciler."{name}"')
+    for ddl in OUR_REPLACED.values():
+        op.execute(f"CREATE {ddl}")
     for table, (key, columns) in OUR_COLUMNS.items():
         ours.keep_columns(table, columns, aside=f"{table}_{revision}", key=key, schema="reconciler")
     for name in reversed(INDEXES):

@@ -317,3 +317,6 @@ async def test_no_table_is_read_whole_even_by_a_plan_made_while_all_were_empty(
     assert scans
     # An index that is read from end to end is the table in another order.
     assert [] == [plan[n] for n in scans if "Index Cond" not in plan[n + 1]]
+    # A sender's id is one look, however many calls of the automation are remembered.
+    looks = [plan[n] for n in scans if " on webhook_deliveries" in plan[n]]
+    assert [] == [line for line in looks if "webhook_deliveries_replay_key" not in line]

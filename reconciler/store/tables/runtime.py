@@ -119,7 +119,12 @@ webhook_deliveries = Table(
         unique=True,
         postgresql_where=text("accepted AND replay_key IS NOT NULL"),
     ),
-    Index("webhook_deliveries_automation_id_idx", "automation_id", text("received_at DESC")),
+    Index(
+        "webhook_deliveries_refused_idx",
+        "automation_id",
+        text("received_at DESC"),
+        postgresql_where=text("NOT accepted"),
+    ),
     Index("webhook_deliveries_organization_id_idx", "organization_id", text("received_at DESC")),
     schema=OURS,
 )
