@@ -19,10 +19,9 @@ from reconciler.store.executions.insert import (
     DEFAULT_MAX_QUEUED,
     DEFAULT_RETRIES,
     DEFAULT_TIMEOUT,
+    NOW,
 )
 from reconciler.trigger.rate import SLOTS
-
-_NOW: Final = "date_trunc('milliseconds', statement_timestamp() AT TIME ZONE 'UTC')"
 
 # How far a window has moved, and what it still holds: see `reconciler.trigger.rate`.
 _WINDOWS: Final = f"""
@@ -72,16 +71,21 @@ _INSERT: Final = f"""
         "idempotencyKey", "runAt", "maxAttempts", "timeoutSeconds", revision, cause, method,
         "queueDeadline", "createdAt", "updatedAt"
     )
-    SELECT id, automation, organization, 'QUEUED', {_NOW}, data, trigger, key, {_NOW},
+    SELECT id, automation, organization, 'QUEUED', {NOW}, data, trigger, key, {NOW},
         COALESCE(max_retries, {DEFAULT_RETRIES}) + 1,
         COALESCE(timeout_seconds, {DEFAULT_TIMEOUT}), revision, 'webhook', method,
-        {_NOW} + make_interval(secs => queue_deadline_seconds), {_NOW}, {_NOW}"""
+        {NOW} + make_interval(secs => queue_deadline_seconds), {NOW}, {NOW}"""
 
-# What follows from `taken`.
+# What follows from `taken`: the rest of `moved`, which sets the windows, and two more.
 _AFTER: Final = f"""
-counted AS (
+    FROM windows AS w
+    JOIN (SELECT automation, count(*)::integer AS taken FROM taken GROUP BY 1) AS t
+        ON t.automation = w.automation_id
+    WHERE r.automation_id = w.automation_id
+        AND r.automation_id = ANY(ARRAY(SELECT automation FROM taken))
+), counted AS (
     UPDATE workflow_triggers AS t
-    SET "triggerCount" = t."triggerCount" + f.fires, "lastTriggeredAt" = {_NOW}
+    SET "triggerCount" = t."triggerCount" + f.fires, "lastTriggeredAt" = {NOW}
     FROM (SELECT trigger AS id, count(*) AS fires FROM taken GROUP BY 1 ORDER BY 1) AS f
     WHERE t.id = f.id AND t.id = ANY(ARRAY(SELECT trigger FROM taken))
 ), logged AS (
@@ -164,13 +168,7 @@ WITH asked AS MATERIALIZED (
     SELECT a.* FROM admitted AS a JOIN fresh AS f ON f.id = a.id
 ), moved AS (
     UPDATE reconciler.webhook_rates AS r
-    SET slot = w.now_slot, slot_seconds = w.size, counts = {_COUNTS}
-    FROM windows AS w
-    JOIN (SELECT automation, count(*)::integer AS taken FROM taken GROUP BY 1) AS t
-        ON t.automation = w.automation_id
-    WHERE r.automation_id = w.automation_id
-        AND r.automation_id = ANY(ARRAY(SELECT automation FROM taken))
-), {_AFTER}
+    SET slot = w.now_slot, slot_seconds = w.size, counts = {_COUNTS}{_AFTER}
 SELECT c.place, t.id IS NOT NULL, COALESCE(c.refusal, a.why), c.known_id, c.known_status,
     w.slot, w.slot_seconds, w.counts, w.at
 FROM checked AS c
@@ -245,13 +243,7 @@ WITH locked AS MATERIALIZED (
     FROM asked AS v JOIN fresh AS f ON f.id = v.id
 ), moved AS (
     UPDATE reconciler.webhook_rates AS r
-    SET slot = w.now_slot, counts = CASE{_SHIFTED}
-    FROM windows AS w
-    JOIN (SELECT automation, count(*)::integer AS taken FROM taken GROUP BY 1) AS t
-        ON t.automation = w.automation_id
-    WHERE r.automation_id = w.automation_id
-        AND r.automation_id = ANY(ARRAY(SELECT automation FROM taken))
-), {_AFTER}
+    SET slot = w.now_slot, counts = CASE{_SHIFTED}{_AFTER}
 SELECT id FROM taken
 """.encode()
 

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import select
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -54,11 +54,10 @@ class _Pooled:
 
     connection: Connection
     patience: Patience
-    autocommit: bool
 
     async def close(self) -> None:
         """Close it."""
-        self.patience.end()
+        self.patience.close()
         await self.connection.close()
 
 
@@ -110,7 +109,7 @@ class Database:
             raise refused(error, self.target) from error
         try:
             self._require_server(connection.info.server_version)
-            with Patience(connection, self._patience):
+            with closing(Patience(connection, self._patience)) as patience, patience:
                 await connection.execute(self._settings)
         except BaseException as error:  # a cancelled call must not leave it open, either
             await connection.close()
@@ -180,17 +179,16 @@ class Database:
         while self._idle:
             # One that is in this mode already, if there is one: it holds the plans that are wanted.
             places = range(len(self._idle) - 1, -1, -1)
-            fitting = (n for n in places if self._idle[n].autocommit is autocommit)
+            fitting = (n for n in places if self._idle[n].connection.autocommit is autocommit)
             pooled = self._idle.pop(next(fitting, -1))
             if not _stirred(pooled.connection):
                 break
             await pooled.close()
         else:
             connection = await self.connect()
-            pooled = _Pooled(connection, Patience(connection, self._patience), autocommit=True)
-        if pooled.autocommit is not autocommit:
+            pooled = _Pooled(connection, Patience(connection, self._patience))
+        if pooled.connection.autocommit is not autocommit:
             await pooled.connection.set_autocommit(autocommit)
-            pooled.autocommit = autocommit
         return pooled
 
     async def _give_back(self, pooled: _Pooled) -> None:

@@ -15,20 +15,13 @@ from reconciler.errors import ReconcilerError
 from reconciler.store.acceptance import ACCEPT, EQUIP, KNOWN, ORDINARY
 from reconciler.store.database import Database
 from reconciler.store.executions.encoding import clean, encode, encode_clean
+from reconciler.store.executions.insert import BOUNDED
 from reconciler.store.rooms import Rooms
 from reconciler.trigger.execution import Accepted, NewExecution, Refusal, Status
 from reconciler.trigger.rate import SLOTS, Window, wait_for_place
 
 Rule: TypeAlias = tuple[str, int, float]  # automation, limit, period in seconds
 _REMEMBERED: Final = 100_000  # automations of which we know that they have a window
-# Who set a bound wants it exact: one at a time counts and inserts. As all inserts do.
-_BOUNDED = b"""
-SELECT pg_advisory_xact_lock(1919247215, hashtext(b.id)) FROM (
-    SELECT automation_id AS id FROM reconciler.automation_runtime
-    WHERE automation_id = ANY(%(automations)s) AND max_queued IS NOT NULL
-    ORDER BY automation_id
-) AS b
-"""
 _NOTE = b"""
 INSERT INTO reconciler.webhook_deliveries (
     organization_id, automation_id, trigger_id, accepted, reason, execution_id, remote_address,
@@ -150,7 +143,7 @@ class Deliveries:
         if not batch.bounded():
             return await self._database.execute(ACCEPT, values, prepare=True)
         async with self._database.transaction() as connection:
-            await connection.execute(_BOUNDED, {"automations": sorted(batch.automations())})
+            await connection.execute(BOUNDED, {"automations": sorted(batch.automations())})
             cursor = await connection.execute(ACCEPT, values, prepare=True)
             return await cursor.fetchall()
 

@@ -40,7 +40,7 @@ class Patience:
         """It has answered."""
         self._until = None
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Forget the connection: it is closed."""
         self._until = None
         if self._timer is not None:

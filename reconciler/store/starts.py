@@ -14,10 +14,8 @@ from typing import Any, Final
 from reconciler.store.database import Connection
 from reconciler.store.executions.claim import WAITS
 from reconciler.store.executions.encoding import encode
-from reconciler.store.executions.insert import DEFAULT_RETRIES, DEFAULT_TIMEOUT, insert
+from reconciler.store.executions.insert import DEFAULT_RETRIES, DEFAULT_TIMEOUT, NOW, insert
 from reconciler.trigger.execution import Accepted, Cause, NewExecution, Status
-
-_NOW: Final = "date_trunc('milliseconds', statement_timestamp() AT TIME ZONE 'UTC')"
 
 # From here on all that waits is counted: is there room? It is far below the bound that an
 # automation has by default; who sets one of his own wants it exact.
@@ -30,13 +28,13 @@ INSERT INTO workflow_executions (
     "idempotencyKey", "runAt", "maxAttempts", "timeoutSeconds", revision, cause, "queueDeadline",
     "createdAt", "updatedAt"
 )
-SELECT v.id, v.automation, a."orgId", 'QUEUED', {_NOW}, v.data, v.trigger,
-    v.scheduled AT TIME ZONE 'UTC', v.key, COALESCE(v.run_at AT TIME ZONE 'UTC', {_NOW}),
+SELECT v.id, v.automation, a."orgId", 'QUEUED', {NOW}, v.data, v.trigger,
+    v.scheduled AT TIME ZONE 'UTC', v.key, COALESCE(v.run_at AT TIME ZONE 'UTC', {NOW}),
     COALESCE(r.max_retries, {DEFAULT_RETRIES}) + 1, COALESCE(r.timeout_seconds, {DEFAULT_TIMEOUT}),
     (SELECT x.revision FROM reconciler.resources AS x WHERE x.row_id = v.automation LIMIT 1),
     '{Cause.SCHEDULE.value}',
-    GREATEST(v.run_at AT TIME ZONE 'UTC', {_NOW}) + make_interval(secs => r.queue_deadline_seconds),
-    {_NOW}, {_NOW}
+    GREATEST(v.run_at AT TIME ZONE 'UTC', {NOW}) + make_interval(secs => r.queue_deadline_seconds),
+    {NOW}, {NOW}
 FROM ROWS FROM (
     unnest(
         %(ids)s::text[], %(automations)s::text[], %(triggers)s::text[], %(keys)s::text[],

@@ -41,41 +41,32 @@ open_holds AS MATERIALIZED (
 # planner would take one on the status, and sort all that wait each time.
 WAITS = "(e.status = 'QUEUED') IS TRUE"
 
-# A loose index scan: each automation that has rows waiting, however many they are.
 _READY_ORDER = 'e."automationId", e.priority, e."runAt", e.id'
-HEADS = f"""
-heads AS (
+
+
+def _loose_scan(name: str, first: str = "", each: str = "") -> str:
+    """Write a loose index scan: each automation that has rows waiting, however many they are.
+
+    *first* and *each* are conditions on the automation it begins with, and on all others.
+    """
+    return f"""
+{name} AS (
     (SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
-     WHERE {WAITS} ORDER BY {_READY_ORDER} LIMIT 1)
+     WHERE {WAITS}{first} ORDER BY {_READY_ORDER} LIMIT 1)
     UNION ALL
-    SELECT n.id, n.due FROM heads AS h CROSS JOIN LATERAL (
+    SELECT n.id, n.due FROM {name} AS h CROSS JOIN LATERAL (
         SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
-        WHERE {WAITS} AND e."automationId" > h.id ORDER BY {_READY_ORDER} LIMIT 1
+        WHERE {WAITS} AND e."automationId" > h.id{each} ORDER BY {_READY_ORDER} LIMIT 1
     ) AS n
 )"""
 
-# The same, behind the place of the last claim; then from the beginning up to it. A LIMIT stops both.
-_AHEAD = f"""
-ahead AS (
-    (SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
-     WHERE {WAITS} AND e."automationId" > %(after)s ORDER BY {_READY_ORDER} LIMIT 1)
-    UNION ALL
-    SELECT n.id, n.due FROM ahead AS h CROSS JOIN LATERAL (
-        SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
-        WHERE {WAITS} AND e."automationId" > h.id ORDER BY {_READY_ORDER} LIMIT 1
-    ) AS n
-)"""
-_BEHIND = f"""
-behind AS (
-    (SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
-     WHERE {WAITS} AND e."automationId" <= %(after)s ORDER BY {_READY_ORDER} LIMIT 1)
-    UNION ALL
-    SELECT n.id, n.due FROM behind AS h CROSS JOIN LATERAL (
-        SELECT e."automationId" AS id, e."runAt" AS due FROM workflow_executions AS e
-        WHERE {WAITS} AND e."automationId" > h.id AND e."automationId" <= %(after)s
-        ORDER BY {_READY_ORDER} LIMIT 1
-    ) AS n
-)"""
+
+HEADS = _loose_scan("heads")
+# Behind the place of the last claim; then from the beginning up to it. A LIMIT stops both.
+_BEYOND = ' AND e."automationId" > %(after)s'
+_UP_TO = ' AND e."automationId" <= %(after)s'
+_AHEAD = _loose_scan("ahead", _BEYOND)
+_BEHIND = _loose_scan("behind", _UP_TO, _UP_TO)
 
 _READY = f"""
 e."automationId" = r.automation_id AND {WAITS} AND e."runAt" <= {_NOW}
@@ -110,14 +101,16 @@ CROSS JOIN LATERAL (
     SELECT FROM automations AS x WHERE x.id = h.id AND x."isActive" LIMIT 1
 ) AS a"""
 
+
 # What all rows of an automation share is looked up once. Each look-up is limited: no plan reads a
 # whole table for some rows.
-_SHARED = """
+def _shared(automations: str) -> str:
+    return f"""
 shared AS MATERIALIZED (
     SELECT p.automation_id AS id, a.name, a."n8nWorkflowId" AS workflow,
-        a.metadata #>> '{reconciler,entry}' AS entry, r.at_most_once, s.organization,
+        a.metadata #>> '{{reconciler,entry}}' AS entry, r.at_most_once, s.organization,
         s.name AS resource, s.revision
-    FROM {} AS p
+    FROM {automations} AS p
     LEFT JOIN LATERAL (
         SELECT x.name, x."n8nWorkflowId", x.metadata FROM automations AS x
         WHERE x.id = p.automation_id LIMIT 1
@@ -131,6 +124,8 @@ shared AS MATERIALIZED (
         WHERE x.row_id = p.automation_id LIMIT 1
     ) AS s ON true
 )"""
+
+
 _COLUMNS = """c.id, c."automationId", c."orgId", COALESCE(h.organization, ''),
     COALESCE(h.resource, h.name), h.workflow, h.entry, t.name, COALESCE(c.cause, 'api'),
     c.method, c."triggerData", c.attempt, c."maxAttempts", c."timeoutSeconds",
@@ -149,9 +144,11 @@ _TAKEN = """e.id, e."automationId", e."orgId", e.cause, e.method, e."triggerData
         e."n8nExecutionId", e."cancelRequestedAt", e."triggerId", e."startedAt"
 """
 
-_CLAIM = f"""
-WITH RECURSIVE {_AHEAD}, {_HELD}, near AS (
-    SELECT h.id FROM ahead AS h {_MAY_RUN} LIMIT GREATEST(%(count)s, {_NEAR})
+
+def _claiming(scans: str, waiting: str) -> str:
+    return f"""
+WITH RECURSIVE {scans}, {_HELD}, near AS (
+    SELECT h.id FROM {waiting} AS h {_MAY_RUN} LIMIT GREATEST(%(count)s, {_NEAR})
 ), seen AS MATERIALIZED (
     SELECT ARRAY(SELECT id FROM near) AS ids
 ), pick AS MATERIALIZED (
@@ -161,7 +158,7 @@ WITH RECURSIVE {_AHEAD}, {_HELD}, near AS (
     WHERE r.automation_id = ANY((SELECT ids FROM seen)::text[]) AND {_ROOM}
     ORDER BY r.last_served_at NULLS FIRST LIMIT %(count)s
     FOR UPDATE OF r SKIP LOCKED
-), {_SHARED.replace("{}", "pick")}, due AS MATERIALIZED (
+), {_shared("pick")}, due AS MATERIALIZED (
     SELECT x.id, r.automation_id FROM pick AS r CROSS JOIN LATERAL (
         SELECT e.id FROM workflow_executions AS e WHERE {_READY}
         ORDER BY e.priority, e."runAt", e.id LIMIT r.free FOR UPDATE SKIP LOCKED
@@ -190,10 +187,11 @@ SELECT {_COLUMNS}, z.ids[GREATEST(%(count)s, {_NEAR})]
 FROM seen AS z LEFT JOIN taken AS c ON true {_JOINED}
 """
 
+
+_CLAIM = _claiming(_AHEAD, "ahead")
 # Those behind count as well: who stands last in the round must not be served as often as all others.
-_CLAIM_ROUND = _CLAIM.replace(_AHEAD, f"{_AHEAD}, {_BEHIND}").replace(
-    "SELECT h.id FROM ahead AS h",
-    "SELECT h.id FROM (SELECT * FROM ahead UNION ALL SELECT * FROM behind) AS h",
+_CLAIM_ROUND = _claiming(
+    f"{_AHEAD}, {_BEHIND}", "(SELECT * FROM ahead UNION ALL SELECT * FROM behind)"
 )
 
 _RESCUE = f"""
@@ -215,7 +213,7 @@ WITH taken AS (
     FROM taken
     ON CONFLICT (execution_id, attempt) DO UPDATE SET worker = EXCLUDED.worker,
         adopted_at = EXCLUDED.adopted_at
-), {_SHARED.replace("{}", '(SELECT DISTINCT "automationId" AS automation_id FROM taken)')}
+), {_shared('(SELECT DISTINCT "automationId" AS automation_id FROM taken)')}
 SELECT {_COLUMNS} FROM taken AS c {_JOINED}
 """.encode()
 

@@ -16,7 +16,8 @@ DEFAULT_RETRIES: Final = 3
 
 # statement_timestamp(): the database's clock, and stable enough for an index. Cut, not rounded:
 # a row that is due now must not be due in half a millisecond.
-_NOW = "date_trunc('milliseconds', statement_timestamp() AT TIME ZONE 'UTC')"
+# As the columns keep it: in milliseconds.
+NOW: Final = "date_trunc('milliseconds', statement_timestamp() AT TIME ZONE 'UTC')"
 
 # Of `checked` (automation, room, refusal): how many wait already, counted no further than the room.
 CROWD: Final = f"""crowd AS MATERIALIZED (
@@ -71,18 +72,18 @@ WITH asked AS MATERIALIZED (
         "scheduledFor", "idempotencyKey", "runAt", priority, "maxAttempts", "timeoutSeconds",
         revision, "retryOf", cause, method, "queueDeadline", "createdAt", "updatedAt"
     )
-    SELECT id, automation, organization, 'QUEUED', {_NOW}, data, metadata::jsonb, trigger,
-        scheduled AT TIME ZONE 'UTC', key, COALESCE(run_at AT TIME ZONE 'UTC', {_NOW}), priority,
+    SELECT id, automation, organization, 'QUEUED', {NOW}, data, metadata::jsonb, trigger,
+        scheduled AT TIME ZONE 'UTC', key, COALESCE(run_at AT TIME ZONE 'UTC', {NOW}), priority,
         COALESCE(max_retries, {DEFAULT_RETRIES}) + 1,
         COALESCE(timeout_seconds, {DEFAULT_TIMEOUT}), revision, retry_of, cause, method,
-        GREATEST(run_at AT TIME ZONE 'UTC', {_NOW}) + make_interval(secs => queue_deadline_seconds),
-        {_NOW}, {_NOW}
+        GREATEST(run_at AT TIME ZONE 'UTC', {NOW}) + make_interval(secs => queue_deadline_seconds),
+        {NOW}, {NOW}
     FROM admitted WHERE fits ORDER BY place
     ON CONFLICT ("automationId", "idempotencyKey") DO NOTHING
     RETURNING id, "triggerId", "retryOf"
 ), counted AS (
     UPDATE workflow_triggers AS t
-    SET "triggerCount" = t."triggerCount" + f.fires, "lastTriggeredAt" = {_NOW}
+    SET "triggerCount" = t."triggerCount" + f.fires, "lastTriggeredAt" = {NOW}
     FROM (
         SELECT "triggerId" AS id, count(*) AS fires FROM fresh
         WHERE %(count)s AND "triggerId" IS NOT NULL AND "retryOf" IS NULL GROUP BY 1 ORDER BY 1
@@ -103,7 +104,7 @@ JOIN workflow_executions AS e ON e."automationId" = v.automation AND e."idempote
 """
 
 # Who set a bound wants it exact: one at a time counts and inserts.
-_BOUNDED = b"""
+BOUNDED: Final = b"""
 SELECT pg_advisory_xact_lock(1919247215, hashtext(b.id)) FROM (
     SELECT automation_id AS id FROM reconciler.automation_runtime
     WHERE automation_id = ANY(%(automations)s) AND max_queued IS NOT NULL
@@ -132,7 +133,7 @@ async def insert(
     if asked:
         rows = [(id_, one) for id_, one, _ in asked]
         await connection.execute(
-            _BOUNDED, {"automations": sorted({one.automation_id for one in new})}, prepare=True
+            BOUNDED, {"automations": sorted({one.automation_id for one in new})}, prepare=True
         )
         cursor = await connection.execute(_INSERT, _values(asked, count=count), prepare=True)
         found = {row[0]: _accepted(*row) async for row in cursor}
