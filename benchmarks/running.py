@@ -35,6 +35,7 @@ from reconciler.workflow.entry import ENTRY_HEADER
 
 AT_ONCE = 10
 FLOOR = 0.8
+QUICKEST = 400  # runs a second that no n8n reaches
 OPEN = b"SELECT count(*) FROM workflow_executions WHERE status IN ('QUEUED', 'RUNNING')"
 FAILED = b"SELECT count(*) FROM workflow_executions WHERE status <> 'SUCCESS'"
 
@@ -66,7 +67,7 @@ class Track:
                     for number in range(count)
                 ]
             )
-            await self._recorded(0.05)
+            await self._recorded(0.02)
             seconds = time.perf_counter() - begun
             stopping.set()
             await task
@@ -114,11 +115,12 @@ class Track:
         return took
 
     async def _recorded(self, pause: float) -> None:
-        """Wait until nothing waits or runs."""
+        """Wait until nothing waits or runs; asks seldom while much is left."""
         while True:
-            if not await self._count(OPEN):
+            left = await self._count(OPEN)
+            if not left:
                 return
-            await asyncio.sleep(pause)
+            await asyncio.sleep(max(pause, left / QUICKEST))
 
     async def _count(self, query: bytes) -> int:
         [[count]] = await self.database.execute(query, {})

@@ -204,8 +204,17 @@ class N8n:
         return Answer(response.status_code, response.headers, response.content)
 
 
+def tls_context(location: Location) -> ssl.SSLContext:
+    """Make what connections to n8n trust; reading the system's certificates takes a while."""
+    # Longer than a whole plan, and plain HTTP needs none.
+    return httpx.create_ssl_context() if location.tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 def http_client(
-    location: Location, limits: Limits, transport: httpx.AsyncBaseTransport | None
+    location: Location,
+    limits: Limits,
+    transport: httpx.AsyncBaseTransport | None,
+    tls: ssl.SSLContext | None = None,
 ) -> httpx.AsyncClient:
     """Open connections to n8n that are safe to reuse; nobody's key is in them."""
     headers = {"User-Agent": "reconciler", "Accept": "application/json"}
@@ -220,8 +229,7 @@ def http_client(
             max_keepalive_connections=limits.concurrency,
             keepalive_expiry=_KEEPALIVE,
         ),
-        # Reading the system's certificates takes longer than a whole plan; plain HTTP needs none.
-        verify=True if location.tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        verify=tls or tls_context(location),
         trust_env=not location.loopback,  # no proxy between us and this machine
         follow_redirects=False,
     )

@@ -24,7 +24,8 @@ import httpx
 
 from reconciler.errors import ReconcilerError
 from reconciler.n8n.answers import Answer, retry_after
-from reconciler.n8n.client import Limits, http_client
+from reconciler.n8n.client import Limits
+from reconciler.n8n.lanes import Lanes
 from reconciler.n8n.location import Location
 from reconciler.resource.payload import Json, Object
 from reconciler.workflow.entry import ENTRY_HEADER
@@ -95,28 +96,23 @@ class Entry:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._location = location
-        self._http = http_client(location, limits, transport)
+        self._lanes = Lanes(location, limits, transport)
         self._marks = False  # this n8n marks what runs answer
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        await self._lanes.aclose()
 
     async def post(
         self, automation_id: str, secret: str, body: Object, seconds: float, now: datetime
     ) -> Started:
         """Start a run; waits up to *seconds* for the answer. Raises NotStarted or StartUnknown."""
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-        request = self._http.build_request(
-            "POST",
-            self._location.webhook(automation_id),
-            headers={ENTRY_HEADER: secret, "Content-Type": "application/json"},
-            content=content,
-        )
-        request.extensions["timeout"] = {**request.extensions["timeout"], "read": seconds}
+        headers = {ENTRY_HEADER: secret, "Content-Type": "application/json"}
+        url = self._location.webhook(automation_id)
         try:
             async with asyncio.timeout(seconds):
-                response = await self._http.send(request)
+                response = await self._lanes.post(url, content, headers, seconds)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise _away(f"n8n at {self._location.url} can't be reached") from error
         except (httpx.HTTPError, TimeoutError) as error:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from reconciler.n8n.horizon import Horizon
 from reconciler.n8n.outcome import Run, RunState, gone
 from reconciler.n8n.runs import TOO_LARGE, Runs, number
 from reconciler.resource.payload import Object
@@ -105,6 +106,7 @@ class Sight:
         self._newest: int | None = None
         self._foreign: OrderedDict[int, None] = OrderedDict()
         self._unread: set[str] = set()  # workflows with runs that are too large to look into
+        self._horizon = Horizon()
         self._mean_size = 0.0
         self._share = 1.0
         self._wait = pace.shortest * 2
@@ -210,17 +212,22 @@ class Sight:
         after = min(watch.after for watch in new)
         one_by_one = self._mean_size > _LARGE_ROW or self._share < _FEW_OURS
         limit = max(5, min(100, len(new) + 1))
+        asked = asyncio.get_running_loop().time()
         sizes: list[int] = []
         found = 0
         large: list[tuple[str, int]] = []
-        async for row in self._runs.listed(after=after, limit=limit, data=not one_by_one):
+        async for row in self._runs.listed(
+            after=after, limit=limit, data=not one_by_one, startedAfter=self._since(new, asked)
+        ):
             id_ = number(row)
             self._newest = max(self._newest or 0, id_)
             sizes.append(size if isinstance(size := row.get("jsonSizeBytes"), int) else 0)
             if id_ in self._foreign:
                 continue
             if not one_by_one:
-                found += self._note(self._runs.read(row))
+                if self._note(self._runs.read(row)):
+                    found += 1
+                    self._horizon.learn(row.get("startedAt"), asked)
                 if found == len(new):
                     break
             elif self._may_be_ours(row):
@@ -230,6 +237,13 @@ class Sight:
             found += 0 if run is None else self._note(run, readable=size <= TOO_LARGE)
         self._remember(sizes, found)
         return found
+
+    def _since(self, new: list[Watch], now: float) -> str | None:
+        """Give n8n's time before all of *new* began, unless one of them should have shown by now."""
+        unseen = min(self._pace.sure, self._pace.unseen) / 4
+        if any(watch.settled is not None and now - watch.settled > unseen for watch in new):
+            return None
+        return self._horizon.before(min(watch.born for watch in new))
 
     def _remember(self, sizes: list[int], found: int) -> None:
         if sizes:

@@ -253,12 +253,16 @@ class Worker:
             await asyncio.sleep(self._pace.gather)
             batch, self._noted = self._noted, []
             self._some_noted.clear()
-            # What is over by now was written together with its end.
-            batch = [one for one in batch if one[0] in self._holds]
+            # What is over by now is written together with its end.
+            batch = [one for one in batch if self._runs_still(one[0])]
             if batch:
                 # Without its id a run is found by what was posted: slower, never wrong.
                 with suppress(*PASSING):
                     await self._executions.note_started(self._id, batch)
+
+    def _runs_still(self, id_: str) -> bool:
+        hold = self._holds.get(id_)
+        return hold is not None and not hold.over
 
     def _told(self, written: Sequence[Written]) -> None:
         now = asyncio.get_running_loop().time()

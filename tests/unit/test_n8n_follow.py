@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from reconciler.n8n.outcome import RunState
 from reconciler.n8n.runs import Runs
 from reconciler.n8n.sight import Pace
 from reconciler.workflow.entry import ENTRY_HEADER, ENTRY_NAME
+from tests.doubles import fake_n8n_executions
 from tests.doubles.fake_n8n import FakeN8n
 from tests.doubles.fake_n8n_executions import NEVER, Outcome
 from tests.doubles.fake_n8n_faults import Fault, Trouble
@@ -189,6 +190,30 @@ async def test_many_quick_runs_need_few_calls(place: Place) -> None:
     ended = await asyncio.gather(*(place.run(f"x{n}:1") for n in range(100)))
     assert [one.run.output for one in ended] == [[{"of": f"x{n}:1"}] for n in range(100)]
     assert place.calls("/api/v1/executions") - before <= 10
+
+
+async def test_n8n_counts_no_old_runs_for_us(place: Place) -> None:
+    await place.run("first:1")
+    began = place.fake.state.executions["1"].at
+    await place.run("second:1")
+    listed = [call.query for call in place.fake.calls if call.path == "/api/v1/executions"]
+    after = datetime.fromisoformat(listed[-1]["startedAfter"])
+    assert timedelta(seconds=50) < datetime.fromisoformat(began) - after < timedelta(seconds=70)
+
+
+async def test_runs_are_found_after_n8ns_clock_was_set_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.run("first:1")
+    monkeypatch.setattr(
+        fake_n8n_executions,
+        "_iso",
+        lambda moment: (moment - timedelta(hours=1)).isoformat().replace("+00:00", "Z"),
+    )
+    for correlation in ("second:1", "third:1"):
+        run = (await place.run(correlation)).run
+        assert (run.state, run.output) == (RunState.SUCCESS, [{"of": correlation}])
+    assert place.started() == 3
 
 
 async def test_large_data_is_read_run_by_run(place: Place) -> None:
