@@ -116,11 +116,12 @@ def fill(connection: psycopg.Connection[Any], shape: Shape, *, stale: bool = Fal
 def statements() -> Iterator[tuple[str, bytes, Mapping[str, Any]]]:
     """Give each statement that is asked often, with values as in use."""
     claiming = {"worker": "w2", "count": 10, "lease": 30.0}
-    for name, variants, after in (("claim", claim._CLAIMS, ""), ("round", claim._ROUNDS, "a3")):
-        for some, statement in variants.items():
-            causes = {"causes": ["webhook"]} if some else {}
-            told = f"{name} of some causes" if some else name
-            yield told, statement, {**claiming, "after": after, **causes}
+    for name, kinds, after in (("claim", claim._CLAIMS, ""), ("round", claim._ROUNDS, "a3")):
+        for held, variants in kinds.items():
+            for some, statement in variants.items():
+                causes = {"causes": ["webhook"]} if some else {}
+                told = name + " of some causes" * some + " with holds" * held
+                yield told, statement, {**claiming, "after": after, **causes}
     for some, statement in claim._NEXTS.items():
         name = "next due of some causes" if some else "next due"
         yield name, statement, {"causes": ["webhook"]} if some else {}

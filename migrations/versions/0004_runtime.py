@@ -35,6 +35,11 @@ UNSCHEDULED = (
 )
 
 INDEXES = {
+    # Rows without a key need no entry, and each change of a row writes one.
+    "workflow_executions_idempotencyKey_key": (
+        'UNIQUE INDEX "{}" ON "workflow_executions"("automationId", "idempotencyKey") '
+        'WHERE "idempotencyKey" IS NOT NULL'
+    ),
     "workflow_executions_orgId_createdAt_idx": (
         'INDEX "{}" ON "workflow_executions"("orgId", "createdAt", "id")'
     ),
@@ -67,6 +72,13 @@ INDEXES = {
 }
 
 REPLACED = {
+    "workflow_executions_automationId_idempotencyKey_key": (
+        'UNIQUE INDEX "{}" ON "workflow_executions"("automationId", "idempotencyKey")'
+    ),
+    # Retention finds old rows by the seed's index on "createdAt".
+    "workflow_executions_completedAt_idx": (
+        'INDEX "{}" ON "workflow_executions"("completedAt") WHERE "completedAt" IS NOT NULL'
+    ),
     "workflow_executions_ready_idx": (
         'INDEX "{}" ON "workflow_executions"("automationId", "priority", "runAt", "id") '
         "WHERE status = 'QUEUED'"

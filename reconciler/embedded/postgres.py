@@ -201,7 +201,9 @@ class EmbeddedPostgres:
         log = self.folder / "initdb.log"
         for locale in LOCALES:
             argv = [str(binaries / "initdb"), "-D", str(draft), "--encoding=UTF8"]
-            argv += [f"--locale={locale}", f"--username={ROLE}", "--auth=scram-sha-256"]
+            # The same order as that of C.UTF-8, and text is compared much faster.
+            argv += [f"--locale={locale}", "--lc-collate=C"]
+            argv += [f"--username={ROLE}", "--auth=scram-sha-256"]
             argv += [f"--pwfile={self.folder / 'password'}"]
             argv += [] if self.durable else ["--no-sync"]
             with log.open("wb") as stream:

@@ -162,7 +162,8 @@ WITH asked AS MATERIALIZED (
     ON CONFLICT (automation_id) DO NOTHING
 ), fresh AS ({_INSERT}
     FROM admitted WHERE why IS NULL ORDER BY place
-    ON CONFLICT ("automationId", "idempotencyKey") DO NOTHING
+    ON CONFLICT ("automationId", "idempotencyKey") WHERE "idempotencyKey" IS NOT NULL
+    DO NOTHING
     RETURNING id
 ), taken AS MATERIALIZED (
     SELECT a.* FROM admitted AS a JOIN fresh AS f ON f.id = a.id
@@ -236,7 +237,8 @@ WITH locked AS MATERIALIZED (
             WHERE d.automation_id = v.automation AND d.replay_key = v.key AND d.accepted LIMIT 1
         ) IS NULL
     ) AS ordinary
-    ON CONFLICT ("automationId", "idempotencyKey") DO NOTHING
+    ON CONFLICT ("automationId", "idempotencyKey") WHERE "idempotencyKey" IS NOT NULL
+    DO NOTHING
     RETURNING id, "orgId" AS organization
 ), taken AS MATERIALIZED (
     SELECT v.id, v.automation, v.trigger, v.key, v.remote, v.bytes, f.organization

@@ -96,7 +96,8 @@ FROM (
 JOIN automations AS a ON a.id = v.automation
 LEFT JOIN reconciler.resources AS s ON s.row_id = a.id
 ORDER BY v.automation, v.key
-ON CONFLICT ("automationId", "idempotencyKey") DO UPDATE SET status = excluded.status,
+ON CONFLICT ("automationId", "idempotencyKey") WHERE "idempotencyKey" IS NOT NULL
+DO UPDATE SET status = excluded.status,
     "completedAt" = excluded."completedAt", "executionTime" =
         LEAST(extract(epoch FROM excluded."completedAt" - e."startedAt") * 1000, 2147483647)::integer,
     "triggerData" = CASE WHEN excluded."triggerData" = '{{}}'::jsonb THEN e."triggerData"

@@ -77,7 +77,8 @@ FROM unnest(
     %(keys)s::text[], %(reasons)s::text[]) AS v(id, automation, trigger, scheduled, key, reason)
 JOIN automations AS a ON a.id = v.automation
 LEFT JOIN reconciler.resources AS s ON s.row_id = a.id
-ON CONFLICT ("automationId", "idempotencyKey") DO NOTHING
+ON CONFLICT ("automationId", "idempotencyKey") WHERE "idempotencyKey" IS NOT NULL
+DO NOTHING
 """.encode()
 
 # One update of each row: a second one in the same transaction would check its foreign keys again.

@@ -53,7 +53,8 @@ WHERE (
     ORDER BY e.priority, e."runAt", e.id OFFSET {_FEW} LIMIT 1
 ) IS NULL
 ORDER BY v.place
-ON CONFLICT ("automationId", "idempotencyKey") DO NOTHING
+ON CONFLICT ("automationId", "idempotencyKey") WHERE "idempotencyKey" IS NOT NULL
+DO NOTHING
 RETURNING id
 """.encode()
 

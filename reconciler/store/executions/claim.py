@@ -25,12 +25,14 @@ _LOOKS: Final = 8  # when other workers hold all that was looked at, for they lo
 
 _NOW = "(statement_timestamp() AT TIME ZONE 'UTC')"
 
-# What `fire` is held for. The first costs one look at an index of open holds when there are none.
-_HELD = """
+# What `fire` is held for. Nearly always there are no holds: then the short statement is enough,
+# and it takes nothing and says so when there are some.
+_OPEN = """
+    FROM reconciler.holds WHERE released_at IS NULL AND 'fire' = ANY(held)
+        AND (until IS NULL OR until > statement_timestamp())"""
+_HELD = f"""
 open_holds AS MATERIALIZED (
-    SELECT organization, kind, name FROM reconciler.holds
-    WHERE released_at IS NULL AND 'fire' = ANY(held)
-        AND (until IS NULL OR until > statement_timestamp())
+    SELECT organization, kind, name {_OPEN}
 ), held AS MATERIALIZED (
     SELECT s.row_id AS id FROM open_holds AS h
     JOIN reconciler.resources AS s ON s.organization = h.organization AND s.kind = 'Automation'
@@ -87,15 +89,17 @@ r.running < {_LIMIT} AND (
     OR (r.breaker = 'OPEN' AND (r.breaker_until IS NULL OR r.breaker_until <= statement_timestamp()))
     OR (r.breaker = 'HALF_OPEN' AND r.running = 0)
 )"""
-_ADMITS = f"""
-{_ROOM}
-AND r.automation_id NOT IN (SELECT id FROM held)
+_NOTHING_HELD = f"NOT EXISTS (SELECT {_OPEN})"
+_NOT_HELD = """
+r.automation_id NOT IN (SELECT id FROM held)
 AND NOT EXISTS (SELECT FROM open_holds WHERE organization = '/')"""
 
-_MAY_RUN = f"""
+
+def _may_run(unless_held: str) -> str:
+    return f"""
 CROSS JOIN LATERAL (
     SELECT FROM reconciler.automation_runtime AS r
-    WHERE r.automation_id = h.id AND {_ADMITS} AND {_SOME_READY} LIMIT 1
+    WHERE r.automation_id = h.id AND {_ROOM} AND {unless_held} AND {_SOME_READY} LIMIT 1
 ) AS r
 CROSS JOIN LATERAL (
     SELECT FROM automations AS x WHERE x.id = h.id AND x."isActive" LIMIT 1
@@ -145,10 +149,12 @@ _TAKEN = """e.id, e."automationId", e."orgId", e.cause, e.method, e."triggerData
 """
 
 
-def _claiming(scans: str, waiting: str) -> str:
+# `pick` is read no further than `due` needs it: an automation that gets no row is not locked.
+def _claiming(scans: str, waiting: str, *, held: bool) -> str:
     return f"""
-WITH RECURSIVE {scans}, {_HELD}, near AS (
-    SELECT h.id FROM {waiting} AS h {_MAY_RUN} LIMIT GREATEST(%(count)s, {_NEAR})
+WITH RECURSIVE {scans}, {f"{_HELD}," if held else ""} near AS (
+    SELECT h.id FROM {waiting} AS h {_may_run(_NOT_HELD if held else _NOTHING_HELD)}
+    LIMIT GREATEST(%(count)s, {_NEAR})
 ), seen AS MATERIALIZED (
     SELECT ARRAY(SELECT id FROM near) AS ids
 ), pick AS MATERIALIZED (
@@ -158,20 +164,20 @@ WITH RECURSIVE {scans}, {_HELD}, near AS (
     WHERE r.automation_id = ANY((SELECT ids FROM seen)::text[]) AND {_ROOM}
     ORDER BY r.last_served_at NULLS FIRST LIMIT %(count)s
     FOR UPDATE OF r SKIP LOCKED
-), {_shared("pick")}, due AS MATERIALIZED (
+), due AS MATERIALIZED (
     SELECT x.id, r.automation_id FROM pick AS r CROSS JOIN LATERAL (
         SELECT e.id FROM workflow_executions AS e WHERE {_READY}
         ORDER BY e.priority, e."runAt", e.id LIMIT r.free FOR UPDATE SKIP LOCKED
     ) AS x LIMIT %(count)s
-), served AS (
+), lots AS MATERIALIZED (
+    SELECT automation_id, count(*) AS runs, min(id) AS first FROM due GROUP BY 1
+), {_shared("lots")}, served AS (
     UPDATE reconciler.automation_runtime AS r SET running = r.running + d.runs,
         last_served_at = clock_timestamp(),
         breaker = CASE r.breaker WHEN 'CLOSED' THEN 'CLOSED' ELSE 'HALF_OPEN' END,
         probe_execution_id = CASE r.breaker WHEN 'CLOSED' THEN NULL ELSE d.first END
-    FROM (
-        SELECT automation_id, count(*) AS runs, min(id) AS first FROM due GROUP BY 1
-    ) AS d
-    WHERE r.automation_id = ANY(ARRAY(SELECT automation_id FROM due))
+    FROM lots AS d
+    WHERE r.automation_id = ANY(ARRAY(SELECT automation_id FROM lots))
         AND r.automation_id = d.automation_id
 ), taken AS (
     UPDATE workflow_executions AS e SET status = 'RUNNING', attempt = e.attempt + 1,
@@ -183,16 +189,13 @@ WITH RECURSIVE {scans}, {_HELD}, near AS (
     WHERE e.id = ANY(ARRAY(SELECT id FROM due))
     RETURNING {_TAKEN}, 0.0::float8 AS elapsed
 )
-SELECT {_COLUMNS}, z.ids[GREATEST(%(count)s, {_NEAR})]
+SELECT {_COLUMNS}, z.ids[GREATEST(%(count)s, {_NEAR})], EXISTS (SELECT {_OPEN})
 FROM seen AS z LEFT JOIN taken AS c ON true {_JOINED}
 """
 
 
-_CLAIM = _claiming(_AHEAD, "ahead")
 # Those behind count as well: who stands last in the round must not be served as often as all others.
-_CLAIM_ROUND = _claiming(
-    f"{_AHEAD}, {_BEHIND}", "(SELECT * FROM ahead UNION ALL SELECT * FROM behind)"
-)
+_AHEAD_AND_BEHIND = "(SELECT * FROM ahead UNION ALL SELECT * FROM behind)"
 
 _RESCUE = f"""
 WITH taken AS (
@@ -221,7 +224,7 @@ SELECT {_COLUMNS} FROM taken AS c {_JOINED}
 _NEXT = f"""
 WITH RECURSIVE {HEADS}, {_HELD}
 SELECT LEAST(
-    CASE WHEN EXISTS (SELECT FROM heads AS h {_MAY_RUN}) THEN 0.0 END,
+    CASE WHEN EXISTS (SELECT FROM heads AS h {_may_run(_NOT_HELD)}) THEN 0.0 END,
     (SELECT extract(epoch FROM min(r.breaker_until) - statement_timestamp())
      FROM reconciler.automation_runtime AS r
      WHERE r.breaker = 'OPEN' AND r.breaker_until > statement_timestamp()
@@ -241,16 +244,20 @@ def _variants(statement: str) -> dict[bool, bytes]:
     return {False: every.encode(), True: statement.replace("/* causes */", some).encode()}
 
 
-_CLAIMS = _variants(_CLAIM)
-_ROUNDS = _variants(_CLAIM_ROUND)
+_CLAIMS = {held: _variants(_claiming(_AHEAD, "ahead", held=held)) for held in (False, True)}
+_ROUNDS = {
+    held: _variants(_claiming(f"{_AHEAD}, {_BEHIND}", _AHEAD_AND_BEHIND, held=held))
+    for held in (False, True)
+}
 _NEXTS = _variants(_NEXT)
 
 
 @dataclass(slots=True)
 class Turn:
-    """Whose turn it was: the next claim begins behind this automation."""
+    """Whose turn it was, and what the last claim met."""
 
-    after: str = ""
+    after: str = ""  # the next claim begins behind this automation
+    holds: bool = False  # there were holds that concern claims
 
 
 async def claim(
@@ -269,9 +276,12 @@ async def claim(
     claimed: list[Claimed] = []
     for _ in range(_LOOKS):
         # From the beginning nothing is behind: nearly always, for seldom do so many automations wait.
-        statement = (_ROUNDS if turn.after else _CLAIMS)[causes is not None]
+        statement = (_ROUNDS if turn.after else _CLAIMS)[turn.holds][causes is not None]
         rows = await database.execute(statement, {**values, "after": turn.after}, prepare=True)
-        turn.after = rows[0][-1] or ""  # it looked at fewer than it might: at all
+        known, turn.holds = turn.holds, rows[0][-1]
+        if turn.holds and not known:
+            continue  # nothing was taken; once more with the statement that looks what is held
+        turn.after = rows[0][-2] or ""  # it looked at fewer than it might: at all
         claimed = [_claimed(row, adopted=False) for row in rows if row[0] is not None]
         if claimed or not turn.after:
             break

@@ -79,7 +79,8 @@ WITH asked AS MATERIALIZED (
         GREATEST(run_at AT TIME ZONE 'UTC', {NOW}) + make_interval(secs => queue_deadline_seconds),
         {NOW}, {NOW}
     FROM admitted WHERE fits ORDER BY place
-    ON CONFLICT ("automationId", "idempotencyKey") DO NOTHING
+    ON CONFLICT ("automationId", "idempotencyKey") WHERE "idempotencyKey" IS NOT NULL
+    DO NOTHING
     RETURNING id, "triggerId", "retryOf"
 ), counted AS (
     UPDATE workflow_triggers AS t

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from reconciler.store.database import Database
 
-_OLD = b"""
+# What ended long ago was made before that: the index on "createdAt" finds it.
+_LONG_AGO = "(statement_timestamp() AT TIME ZONE 'UTC') - make_interval(days => %(days)s)"
+_OLD = f"""
 DELETE FROM workflow_executions WHERE id = ANY(ARRAY(
     SELECT id FROM workflow_executions
-    WHERE "completedAt" < (statement_timestamp() AT TIME ZONE 'UTC') - make_interval(days => %(days)s)
+    WHERE "createdAt" < {_LONG_AGO} AND "completedAt" < {_LONG_AGO}
         AND status NOT IN ('QUEUED', 'RUNNING')
-    ORDER BY "completedAt" LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+    ORDER BY "createdAt" LIMIT %(batch)s FOR UPDATE SKIP LOCKED
 )) RETURNING id
-"""
+""".encode()
 
 _LARGE = b"""
 SELECT a.id, (

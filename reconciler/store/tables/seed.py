@@ -135,10 +135,11 @@ workflow_executions = Table(
     Index("workflow_executions_status_idx", "status"),
     Index("workflow_executions_createdAt_idx", "createdAt"),
     Index(
-        "workflow_executions_automationId_idempotencyKey_key",
+        "workflow_executions_idempotencyKey_key",
         "automationId",
         "idempotencyKey",
         unique=True,
+        postgresql_where=text('"idempotencyKey" IS NOT NULL'),
     ),
     Index(
         "workflow_executions_waiting_idx",
@@ -157,11 +158,6 @@ workflow_executions = Table(
         "workflow_executions_lease_idx",
         "leaseExpiresAt",
         postgresql_where=text("status = 'RUNNING'"),
-    ),
-    Index(
-        "workflow_executions_completedAt_idx",
-        "completedAt",
-        postgresql_where=text('"completedAt" IS NOT NULL'),
     ),
     Index(
         "workflow_executions_triggerId_idx",
