@@ -25,7 +25,7 @@ _LONGEST_WAIT: Final = 2.0
 _NOTE: Final = "what the run left can't be stored"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Written:
     """One end, and whether it became the row's: False: the row belongs to somebody else now."""
 

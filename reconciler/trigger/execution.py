@@ -86,7 +86,9 @@ class Branch:
     methods: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# These two are made for each run, and freezing objects of so many fields takes longer than reading
+# them from PostgreSQL. Nobody changes them all the same.
+@dataclass(slots=True, kw_only=True)
 class Claimed:
     """A row that a worker owns until its lease ends; all it needs to run it."""
 
@@ -113,7 +115,7 @@ class Claimed:
     began_at: datetime | None = None  # the attempt, by the database's clock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Ended:
     """How one attempt ended; written only if the worker still owns the row."""
 

@@ -142,7 +142,7 @@ FROM v WHERE r.automation_id = ANY(%(ids)s) AND r.automation_id = v.automation
 _COUNTED = frozenset({Status.SUCCESS, Status.FAILED, Status.TIMEOUT})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Written:
     """A row that was written: its attempt, its automation, its state now."""
 
@@ -197,15 +197,8 @@ async def _settle(
 
 
 def _written(row: tuple[Any, ...]) -> Written:
-    return Written(
-        id=row[0],
-        attempt=row[1],
-        automation=row[2],
-        status=Status(row[3]),
-        milliseconds=row[4],
-        counts=row[5],
-        unspent=row[6],
-    )
+    id_, attempt, automation, status, milliseconds, counts, unspent = row[:7]
+    return Written(id_, attempt, automation, Status(status), milliseconds, counts, unspent)
 
 
 def _values(worker: str, ended: Sequence[Ended]) -> dict[str, Any]:
