@@ -66,10 +66,10 @@ async def test_runs_that_outlast_the_grace_go_on_at_another_worker(
     callers = Callers(on_real.database_url, [*names.values()])
     with fleet(plant.env(), concurrency=50, grace=1.0) as workers:
         first = workers.start()
-        workers.start()
         await callers.call(50, together=50)
         await reached(on_real, RUNNING, 50)
         await reached(on_real, KNOWN, 50)
+        workers.start()  # not before: it might have taken all of them
         begun = time.monotonic()
         first.send_signal(signal.SIGTERM)
         code = await asyncio.to_thread(first.wait, 20)

@@ -127,9 +127,16 @@ async def test_old_rows_go_in_batches_and_live_ones_stay(place: Desk) -> None:
     await place.ask(25)
     await finish(place, 20)
     await place.rows(
-        "UPDATE workflow_executions SET \"completedAt\" = now() - interval '40 days' "
+        "UPDATE workflow_executions SET \"createdAt\" = now() - interval '41 days', "
+        "\"completedAt\" = now() - interval '40 days' "
         "WHERE status = 'SUCCESS' AND id IN (SELECT id FROM workflow_executions "
         "WHERE status = 'SUCCESS' ORDER BY id LIMIT 12)"
+    )
+    # Old as well, but not for long: those that wait still, and one that waited until just now.
+    await place.rows(
+        "UPDATE workflow_executions SET \"createdAt\" = now() - interval '50 days' "
+        "WHERE status = 'QUEUED' OR id = (SELECT max(id) FROM workflow_executions "
+        "WHERE status = 'SUCCESS')"
     )
 
     assert await place.executions.prune(days=30, batch=5, most=7) == 7
