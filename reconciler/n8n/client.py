@@ -15,6 +15,7 @@ import random
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
 
@@ -230,6 +231,8 @@ def http_client(
             keepalive_expiry=_KEEPALIVE,
         ),
         verify=tls or tls_context(location),
+        # A workflow may set cookies; another organization's must not get them.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         trust_env=not location.loopback,  # no proxy between us and this machine
         follow_redirects=False,
     )

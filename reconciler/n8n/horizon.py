@@ -7,9 +7,11 @@ reported clock may be another's. Not here: when to do without (`reconciler.n8n.s
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from reconciler.n8n.outcome import moment
 from reconciler.resource.payload import Json
 
 _SLACK: Final = timedelta(seconds=60)  # by how much n8n's clock may go back unnoticed
@@ -23,17 +25,14 @@ class Horizon:
 
     def learn(self, started: Json, seen: float) -> None:
         """Note that a run that n8n says to have *started* then was seen at *seen* of our clock."""
-        if not isinstance(started, str):
-            return
-        try:
-            moment = datetime.fromisoformat(started)
-            self._zero = moment.astimezone(UTC) - timedelta(seconds=seen)
-        except (ValueError, OverflowError):
-            return
+        began = moment(started)
+        if began is not None:
+            with suppress(OverflowError):
+                self._zero = began.astimezone(UTC) - timedelta(seconds=seen)
 
     def before(self, at: float) -> str | None:
         """Give a time of n8n's safely before *at* of our clock; None: not known."""
         if self._zero is None:
             return None
-        moment = self._zero + timedelta(seconds=at) - _SLACK
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        bound = self._zero + timedelta(seconds=at) - _SLACK
+        return bound.isoformat(timespec="milliseconds").replace("+00:00", "Z")

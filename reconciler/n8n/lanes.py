@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
 import httpx
@@ -62,7 +63,10 @@ class Lanes:
         while self._idle and self._idle[0][0] < time.monotonic() - _IDLE:
             _, client = self._idle.popleft()
             self._all.discard(client)
-            await client.aclose()
+            with suppress(
+                Exception
+            ):  # the answer that is waiting to be read has nothing to do with it
+                await client.aclose()
 
     def _open(self) -> httpx.AsyncClient:
         client = http_client(self._location, self._limits, self._transport, self._tls)

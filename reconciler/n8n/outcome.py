@@ -99,8 +99,8 @@ def read_run(row: Object, limit: int = OUTPUT_LIMIT, *, entered: bool = False) -
         version_id=_text(row.get("workflowVersionId")),
         mode=_text(row.get("mode")) or "",
         correlation=_correlation(data, result),
-        started_at=_time(row.get("startedAt")),
-        stopped_at=_time(row.get("stoppedAt")),
+        started_at=moment(row.get("startedAt")),
+        stopped_at=moment(row.get("stoppedAt")),
         size=size if isinstance(size := row.get("jsonSizeBytes"), int) else 0,
         output=output,
         truncated=truncated,
@@ -289,9 +289,10 @@ def _text(value: Json) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _time(value: Json) -> datetime | None:
+def moment(value: Json) -> datetime | None:
+    """Read a time of n8n's, which is in UTC where it doesn't say; None: it is none."""
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        at = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)

@@ -20,6 +20,7 @@ from reconciler.clock import Clock, SystemClock
 from reconciler.errors import (
     N8nConflict,
     N8nError,
+    N8nInvalid,
     N8nNotFound,
     N8nUnavailable,
     ReconcilerError,
@@ -27,7 +28,7 @@ from reconciler.errors import (
 from reconciler.n8n.client import Limits, N8n
 from reconciler.n8n.entry import Entry, NotStarted, Reply, Started, StartUnknown
 from reconciler.n8n.location import locate
-from reconciler.n8n.outcome import OUTPUT_LIMIT, Run, RunState, read_run
+from reconciler.n8n.outcome import OUTPUT_LIMIT, Run, RunState, moment, read_run
 from reconciler.resource.api import Query
 from reconciler.resource.payload import Object
 
@@ -40,6 +41,8 @@ _TOGETHER: Final = 4 * 1024 * 1024  # bytes of data that one listing may bring
 _AT_ONCE: Final = 4  # runs fetched one by one; n8n is one thread, more gains nothing
 _CLOCKS: Final = timedelta(minutes=10)  # how far n8n's clock may be off where it doesn't tell
 _SECOND: Final = timedelta(seconds=1)
+_MINUTE: Final = timedelta(minutes=1)
+_QUEUED: Final = timedelta(hours=1)  # how long a run may wait in n8n, so that younger ones overtake
 _SOME: Final = 50  # rows with data in one answer
 _SLACK: Final = timedelta(seconds=5)  # and where it does
 
@@ -83,32 +86,27 @@ class Runs:
         """
         # In the order of a run's life: whatever it does meanwhile, it is in the next listing.
         for status in ("new", "running"):
-            found = await self._among(workflow_id, correlation, status=status)
+            rows = self.listed(workflowId=workflow_id, status=status, data=True, limit=_SOME)
+            found = await self._among(rows, correlation)
             if found is not None:
                 return found
+        if not await self.bounds_hold():
+            rows = self.since(since - _CLOCKS, workflow=workflow_id, data=True, limit=_SOME)
+            return await self._among(rows, correlation)
         for after, before in self._windows(since):
-            found = await self._among(workflow_id, correlation, after=after, before=before)
+            rows = self.listed(
+                workflowId=workflow_id,
+                startedAfter=after,
+                startedBefore=before,
+                data=True,
+                limit=_SOME,
+            )
+            found = await self._among(rows, correlation)
             if found is not None:
                 return found
         return None
 
-    async def _among(
-        self,
-        workflow_id: str,
-        correlation: str,
-        *,
-        status: str | None = None,
-        after: str | None = None,
-        before: str | None = None,
-    ) -> Run | None:
-        rows = self.listed(
-            workflowId=workflow_id,
-            status=status,
-            startedAfter=after,
-            startedBefore=before,
-            data=True,
-            limit=_SOME,
-        )
+    async def _among(self, rows: AsyncIterator[Object], correlation: str) -> Run | None:
         async for row in rows:
             run = self.read(row)
             if run.correlation == correlation and run.mode != "retry":
@@ -241,6 +239,36 @@ class Runs:
             below = min(number(row) for row in rows)
             if below <= after + 1:
                 return
+
+    async def since(
+        self, at: datetime, *, workflow: str | None = None, data: bool = False, limit: int = PAGE
+    ) -> AsyncIterator[Object]:
+        """Yield the rows of runs that began at *at* or later by n8n's clock, and maybe older ones."""
+        bounded = await self.bounds_hold()
+        after = iso(at) if bounded else None
+        async for row in self.listed(
+            data=data, limit=limit, startedAfter=after, workflowId=workflow
+        ):
+            began = moment(row.get("startedAt"))
+            if not bounded and began is not None and began < at - _QUEUED:
+                return
+            yield row
+
+    async def bounds_hold(self) -> bool:
+        """Tell whether n8n finds runs by the time at which it says that they began.
+
+        Some versions can't be asked so. Others answer for a time that is hours off, where their
+        database has a time zone of its own: they forget to say that theirs is UTC.
+        """
+        rows, _ = await self._page(limit=1)
+        began = moment(rows[0].get("startedAt")) if rows else None
+        if began is None:
+            return False
+        try:
+            rows, _ = await self._page(limit=1, startedAfter=iso(began - _MINUTE))
+        except N8nInvalid:
+            return False
+        return bool(rows)
 
     def read(self, row: Object) -> Run:
         """Read a row of n8n's."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from reconciler.n8n.horizon import Horizon
 from reconciler.n8n.outcome import Run, RunState, gone
 from reconciler.n8n.runs import TOO_LARGE, Runs, number
-from reconciler.resource.payload import Object
+from reconciler.resource.payload import Json, Object
 
 _REMEMBERED = 20_000  # ids of executions that are none of ours
 _LARGE_ROW = 64 * 1024  # mean bytes of a row from where rows are read one by one
@@ -107,6 +107,7 @@ class Sight:
         self._foreign: OrderedDict[int, None] = OrderedDict()
         self._unread: set[str] = set()  # workflows with runs that are too large to look into
         self._horizon = Horizon()
+        self._bounded: bool | None = None  # n8n can be asked by time; None: not known yet
         self._mean_size = 0.0
         self._share = 1.0
         self._wait = pace.shortest * 2
@@ -215,7 +216,7 @@ class Sight:
         asked = asyncio.get_running_loop().time()
         sizes: list[int] = []
         found = 0
-        large: list[tuple[str, int]] = []
+        large: list[tuple[str, int, Json]] = []
         async for row in self._runs.listed(
             after=after, limit=limit, data=not one_by_one, startedAfter=self._since(new, asked)
         ):
@@ -231,15 +232,21 @@ class Sight:
                 if found == len(new):
                     break
             elif self._may_be_ours(row):
-                large.append((str(id_), sizes[-1]))
-        for id_text, size in large:
+                large.append((str(id_), sizes[-1], row.get("startedAt")))
+        for id_text, size, began in large:
             run = await self._runs.get(id_text, size)
-            found += 0 if run is None else self._note(run, readable=size <= TOO_LARGE)
+            if run is not None and self._note(run, readable=size <= TOO_LARGE):
+                found += 1
+                self._horizon.learn(began, asked)
         self._remember(sizes, found)
+        if found and self._bounded is None:
+            self._bounded = await self._runs.bounds_hold()
         return found
 
     def _since(self, new: list[Watch], now: float) -> str | None:
         """Give n8n's time before all of *new* began, unless one of them should have shown by now."""
+        if not self._bounded:
+            return None
         unseen = min(self._pace.sure, self._pace.unseen) / 4
         if any(watch.settled is not None and now - watch.settled > unseen for watch in new):
             return None

@@ -20,7 +20,7 @@ from reconciler import metrics
 from reconciler.errors import N8nError, UnreachableError
 from reconciler.log import get_logger
 from reconciler.n8n.outcome import Run, RunState, gone
-from reconciler.n8n.runs import TOO_LARGE, Runs, iso, number
+from reconciler.n8n.runs import TOO_LARGE, Runs, number
 from reconciler.resource.payload import Object, Value
 from reconciler.store.native import Home, NativeRun, NativeRuns, key_of
 from reconciler.trigger.execution import Status
@@ -114,8 +114,7 @@ class Collector:
     async def _new_rows(self, until: datetime) -> list[Object]:
         """List what is not running and not known to be recorded, newest first."""
         if self._after is None:
-            since = iso(until - _BACK)
-            return [row async for row in self._runs.listed(startedAfter=since)]
+            return [row async for row in self._runs.since(until - _BACK)]
         rows = [row async for row in self._runs.listed(after=self._after)]
         if not rows and await self._runs.newest() < self._after:
             _log.warning("n8n counts its runs anew")

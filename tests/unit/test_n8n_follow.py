@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from tests.doubles.fake_n8n import FakeN8n
 from tests.doubles.fake_n8n_executions import NEVER, Outcome
 from tests.doubles.fake_n8n_faults import Fault, Trouble
 from tests.doubles.fake_n8n_http import FakeTransport
+from tests.doubles.fake_n8n_rules import Refused
 
 PACE = Pace(
     young=0.05, slow=0.02, slowest=0.1, away=0.05, sure=0.05, unseen=0.2, unsure=(0.02, 0.05)
@@ -214,6 +216,60 @@ async def test_runs_are_found_after_n8ns_clock_was_set_back(
         run = (await place.run(correlation)).run
         assert (run.state, run.output) == (RunState.SUCCESS, [{"of": correlation}])
     assert place.started() == 3
+
+
+@pytest.fixture(params=["refused", "shifted"])
+def unbounded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An n8n that can't be asked by time, or means another one by five hours."""
+    meets = fake_n8n_executions._meets
+
+    def answer(execution: Any, query: Mapping[str, str]) -> bool:
+        if request.param == "refused" and {"startedAfter", "startedBefore"} & query.keys():
+            raise Refused(400, "Unknown query parameter 'startedAfter'")
+        asked = dict(query)
+        for name in ("startedAfter", "startedBefore"):
+            if name in asked:
+                moment = datetime.fromisoformat(asked[name]) + timedelta(hours=5)
+                asked[name] = moment.isoformat().replace("+00:00", "Z")
+        return meets(execution, asked)
+
+    monkeypatch.setattr(fake_n8n_executions, "_meets", answer)
+
+
+@pytest.mark.usefixtures("unbounded")
+async def test_an_n8n_that_can_not_be_asked_by_time_is_followed_as_quickly(place: Place) -> None:
+    for number in range(5):
+        begun = time.monotonic()
+        assert (await place.run(f"x{number}:1")).run.state is RunState.SUCCESS
+        assert place.follower.unreachable is False
+        assert time.monotonic() - begun < PACE.unseen / 4 + 1
+    asked = [call.query for call in place.fake.calls if call.path == "/api/v1/executions"]
+    assert sum("startedAfter" in query for query in asked) == 1  # whether it can be asked so
+
+
+@pytest.mark.usefixtures("unbounded")
+async def test_a_run_is_found_in_an_n8n_that_can_not_be_asked_by_time(place: Place) -> None:
+    since = datetime.now(UTC)
+    await place.run()
+    for number in range(120):
+        place.fake.run_natively(place.workflow, number=number)
+    found = await place.runs.find(place.workflow, "x:1", since)
+    assert found is not None
+    assert (found.id, found.output) == ("1", [{"of": "x:1"}])
+    assert await place.runs.find(place.workflow, "z:1", since) is None
+    newest = [int(str(row["id"])) async for row in place.runs.since(since)]
+    assert newest[:2] == [121, 120]
+
+
+async def test_old_runs_are_not_read_in_an_n8n_that_can_not_be_asked_by_time(
+    place: Place, unbounded: None
+) -> None:
+    for number in range(300):
+        place.fake.run_natively(place.workflow, number=number)
+    before = place.calls("/api/v1/executions")
+    later = datetime.now(UTC) + timedelta(hours=3)
+    assert await place.runs.find(place.workflow, "z:1", later) is None
+    assert place.calls("/api/v1/executions") - before <= 7
 
 
 async def test_large_data_is_read_run_by_run(place: Place) -> None:

@@ -115,3 +115,17 @@ async def test_closing_ends_requests_under_way_too(lanes: Lanes, server: Server)
     await _until(server, 0)
     with pytest.raises(httpx.HTTPError):
         await asyncio.wait_for(under_way, 5)
+
+
+async def test_what_one_workflow_sets_as_a_cookie_goes_to_no_other() -> None:
+    sent: list[str | None] = []
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers.get("cookie"))
+        return httpx.Response(200, headers={"Set-Cookie": "session=1; Path=/"}, content=b"{}")
+
+    lanes = Lanes(locate("http://127.0.0.1"), Limits(), httpx.MockTransport(serve))
+    for automation in ("a", "b"):
+        await lanes.post(f"http://127.0.0.1/webhook/{automation}", b"{}", {}, 5.0)
+    await lanes.aclose()
+    assert sent == [None, None]

@@ -99,9 +99,12 @@ LEFT JOIN admitted AS w ON w.id = c.id
 
 # A statement of its own: it sees what another connection committed while the insert waited for it.
 _KNOWN = b"""
-SELECT v.id, e.id, e.status::text
+SELECT v.id, e.id, e.status
 FROM unnest(%(ids)s::text[], %(automations)s::text[], %(keys)s::text[]) AS v(id, automation, key)
-JOIN workflow_executions AS e ON e."automationId" = v.automation AND e."idempotencyKey" = v.key
+CROSS JOIN LATERAL (
+    SELECT x.id, x.status::text AS status FROM workflow_executions AS x
+    WHERE x."automationId" = v.automation AND x."idempotencyKey" = v.key LIMIT 1
+) AS e
 """
 
 # Who set a bound wants it exact: one at a time counts and inserts.
