@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from reconciler.errors import ConfigError
+from reconciler.errors import ConfigError, UsageError
 
 STATE_FOLDER = ".reconciler"
 SETTINGS_FILE = "reconciler.toml"
@@ -179,7 +179,10 @@ def load_settings(
     environ: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Settings:
-    """Put the settings together; raises ConfigError that names the setting and its source."""
+    """Put the settings together; an error names the setting and its source.
+
+    Raises UsageError for a wrong flag and ConfigError for what was set elsewhere.
+    """
     environ = os.environ if environ is None else environ
     folder = Path() if folder is None else folder
     layers: list[tuple[Source, Mapping[str, Any]]] = [
@@ -241,13 +244,14 @@ def _settings_file(path: Path) -> dict[str, Any]:
     return data
 
 
-def _explain(error: ValidationError, sources: Mapping[str, Source]) -> ConfigError:
+def _explain(error: ValidationError, sources: Mapping[str, Source]) -> ConfigError | UsageError:
     """Say which setting is wrong and where it was set, but never its value."""
     first = error.errors(include_input=False, include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else "settings"
     origin = sources.get(name, Source.DEFAULT)
     where = ENVIRONMENT.get(name, name) if origin is Source.ENVIRONMENT else name
-    return ConfigError(f"setting `{where}` (from {origin}) is wrong: {first['msg']}")
+    message = f"setting `{where}` (from {origin}) is wrong: {first['msg']}"
+    return UsageError(message) if origin is Source.FLAG else ConfigError(message)
 
 
 def _read_key_files(settings: Settings, folder: Path) -> Settings:

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.cli.options import settings_from
 from reconciler.embedded import process
-from reconciler.errors import ConfigError
+from reconciler.errors import ConfigError, UsageError
 from reconciler.settings import Source, load_settings
 
 OWN = "postgresql://own@127.0.0.1:5/own"
@@ -100,6 +100,20 @@ def test_a_wrong_value_is_named_and_never_shown(tmp_path: Path) -> None:
 
     assert "RECONCILER_CONCURRENCY" in str(refused.value)
     assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name, value", [("worker_concurrency", "many"), ("roles", "wroker"), ("port", "abc")]
+)
+def test_a_wrong_flag_is_the_callers_mistake_and_not_the_configurations(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    with pytest.raises(UsageError, match=f"`{name}` .from flag. is wrong"):
+        load_settings({name: value}, None, {}, tmp_path)
+
+    (tmp_path / "reconciler.toml").write_text(f'{name} = "{value}"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"`{name}` .from reconciler.toml. is wrong"):
+        load_settings({}, None, {}, tmp_path)
 
 
 def test_the_address_of_the_database_may_lie_in_a_file(tmp_path: Path) -> None:
