@@ -40,6 +40,7 @@ from reconciler.spec.quantity import parse_duration
 MAX_TIMEOUT: Final = timedelta(days=1)
 MAX_RETRIES: Final = 3  # the database's own limit
 MAX_CONCURRENCY: Final = 1000
+MAX_QUEUED: Final = 1_000_000
 NodeName = Annotated[Text, Field(min_length=1, max_length=256)]
 
 
@@ -108,6 +109,9 @@ class Execution(Part):
     )
     at_most_once: Flag = Field(
         default=False, description="true: a run whose outcome is unknown is not repeated"
+    )
+    max_queued: Annotated[Count, Field(ge=1, le=MAX_QUEUED)] | None = Field(
+        default=None, description="How many runs may wait; more are refused"
     )
     queue_deadline: Duration | None = Field(
         default=None, description="A run that has not begun by then is cancelled"

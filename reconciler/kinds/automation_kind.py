@@ -37,6 +37,7 @@ _LIMITS = (
     "rate_limit",
     "rate_period_seconds",
     "at_most_once",
+    "max_queued",
     "queue_deadline_seconds",
 )
 _OWN = "reconciler"  # our key in the row's metadata
@@ -245,6 +246,7 @@ def _runtime(spec: AutomationSpec) -> Payload:
         "rate_limit": execution.rate_limit.count,
         "rate_period_seconds": execution.rate_limit.seconds,
         "at_most_once": execution.at_most_once,
+        "max_queued": execution.max_queued,
         "queue_deadline_seconds": None if deadline is None else ceil(deadline.total_seconds()),
     }
 

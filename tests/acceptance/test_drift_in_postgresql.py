@@ -19,6 +19,10 @@ EDITS = {
         "UPDATE reconciler.automation_runtime SET max_concurrency = 99",
         "Automation/greet",
     ),
+    "no bound of its own": (
+        "UPDATE reconciler.automation_runtime SET max_queued = NULL WHERE max_queued = 100",
+        "Automation/greet",
+    ),
     "trigger off": ('UPDATE workflow_triggers SET "isActive" = false', "Trigger/greet.mornings"),
     "trigger gone": ("DELETE FROM workflow_triggers", "Trigger/greet.mornings"),
     "another cron": (
@@ -37,7 +41,9 @@ EDITS = {
 
 def prepare(stage: Stage) -> None:
     stage.repository.organization().credential("door", "A_SECRET")
-    stage.repository.automation("greet", triggers=[TRIGGER], tags=["one"])
+    stage.repository.automation(
+        "greet", triggers=[TRIGGER], tags=["one"], execution={"maxQueued": 100}
+    )
     stage.shell.apply()
 
 
