@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.app import new_id
 from reconciler.app.desk import Desk
@@ -13,6 +14,10 @@ from reconciler.settings import Settings
 from reconciler.store.background import Background
 from reconciler.store.executions import Execution
 from reconciler.store.holds import Holds
+
+_WAYS: Final = (
+    "give an address such as acme/Automation/intake, an automation such as intake, or an id"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +31,15 @@ class Answer:
 
 
 async def explain(desk: Desk, settings: Settings, subject: str) -> Answer:
-    """Explain an address or an execution's id; raises UsageError for anything else."""
-    if "/" in subject:
+    """Explain an address, the name of an automation or an execution's id; raises UsageError.
+
+    An automation may be named with its organization, too, as for `run`.
+    """
+    if subject.count("/") > 1:
         try:
             address = Address.parse(subject)
         except ValueError as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(str(error), hint=_WAYS) from None
         return await _resource(desk, address)
     found = await desk.executions.get(None, subject)
     if found is not None:
@@ -45,7 +53,7 @@ async def explain(desk: Desk, settings: Settings, subject: str) -> Answer:
     if found is not None:
         return await _execution(desk, settings, found)
     message = f'"{subject}" is neither an execution nor the name of one automation'
-    raise UsageError(message, hint="give an address such as acme/Automation/intake, or an id")
+    raise UsageError(message, hint=_WAYS)
 
 
 async def _resource(desk: Desk, address: Address) -> Answer:

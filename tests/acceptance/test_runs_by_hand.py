@@ -159,6 +159,10 @@ def test_what_is_wrong_is_said_with_its_exit_code(stage: Stage) -> None:
         (("why", "nope"), 64, "neither an execution nor"),
         (("why", "acme/Automation/nope"), 64, "nothing is known"),
         (("why", "a/b/c/d"), 64, "a/b/c/d"),
+        (("why", "acme/nope"), 64, "give an address such as"),
+        (("why", "other/greet"), 64, "neither an execution nor"),
+        (("why", "acme/"), 64, "neither an execution nor"),
+        (("why", "acme//greet"), 64, "give an address such as"),
     ):  # fmt: skip
         done = stage.shell.run(*words)
         assert (code, True) == (done.code, text in done.err), (words, done.said)
@@ -256,4 +260,5 @@ def test_why_tells_of_holds_breakers_and_what_was_done_last(stage: Stage) -> Non
         assert "failed again and again and is paused until" in said
     assert "create (new in the specs) done" in resource
     assert resource == stage.shell.ok("why", "greet").out
+    assert resource == stage.shell.ok("why", "acme/greet").out
     assert 1 <= len(json_of(stage, "why", "acme/Trigger/greet.scans")["said"])
