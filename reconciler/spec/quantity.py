@@ -12,6 +12,8 @@ from typing import Final
 
 DURATION_PATTERN: Final = r"^([0-9]{1,7}(ms|s|m|h|d))+$"
 RATE_PATTERN: Final = r"^[0-9]{1,7}/(s|sec|second|m|min|minute|h|hour|d|day)$"
+# People add durations to now and take them away from it: both ends are still dates.
+MAX_DURATION: Final = timedelta(days=365_000)
 EMAIL_PATTERN: Final = r"^[^\s@<>\"(),:;\[\]\\]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])$"
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -37,13 +39,15 @@ class Rate:
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read ``5m``, ``1h30m`` or ``250ms``; raises ValueError for anything else."""
+    """Read ``5m``, ``1h30m`` or ``250ms``; raises ValueError for anything else, or too long."""
     if re.match(DURATION_PATTERN, text) is None or text.endswith("\n"):
         message = f'"{text}" is not a duration'
         raise ValueError(message)
-    return timedelta(
-        seconds=sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
-    )
+    seconds = sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    if seconds > MAX_DURATION.total_seconds():  # a timedelta can't hold every sum of parts
+        message = f"a duration is at most {MAX_DURATION.days} days"
+        raise ValueError(message)
+    return timedelta(seconds=seconds)
 
 
 def format_duration(value: timedelta) -> str:

@@ -270,6 +270,7 @@ async def test_odd_requests_get_a_4xx(api: Api) -> None:
         ("GET", "/api/events?before=unknown", {}), ("GET", "/api/events?state=odd", {}),
         ("POST", "/api/events", {"content": b"type=a.b", "headers": {"content-type": "text/plain"}}),
         ("POST", "/api/automations/greet/run?wait=soon", {}),
+        ("POST", f"/api/automations/greet/run?wait={'9999999d' * 120}", {}),
         ("POST", "/api/automations/greet/run", {"headers": {"Idempotency-Key": "a b"}}),
         ("POST", "/api/automations/greet/run", {"json": {"input": [1]}}),
         ("POST", "/api/automations/greet/run", {"json": {"status": "SUCCESS"}}),

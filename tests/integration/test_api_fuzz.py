@@ -37,7 +37,11 @@ BODIES = {
     "multipart/form-data": {"schema": {"type": "object"}},
 }
 OPTIONS = [
-    {"name": "wait", "in": "query", "schema": {"enum": ["1ms", "0s", "x", "-1s"]}},
+    {
+        "name": "wait",
+        "in": "query",
+        "schema": {"enum": ["1ms", "0s", "x", "-1s", "9999999d" * 120]},
+    },
     {"name": "webhook-id", "in": "header", "schema": {"type": "string"}},
 ]
 

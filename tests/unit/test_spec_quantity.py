@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -25,6 +25,17 @@ def test_durations(text: str, seconds: float) -> None:
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError):
         parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["365000d1ms", "9999999d", "9999999d" * 120])
+def test_a_duration_that_no_date_can_be_moved_by_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="at most 365000 days"):
+        parse_duration(text)
+
+
+def test_by_the_longest_duration_a_date_can_be_moved_both_ways() -> None:
+    longest, now = parse_duration("365000d"), datetime.now(UTC)
+    assert now - longest < now < now + longest
 
 
 @given(st.integers(0, 10**10))
