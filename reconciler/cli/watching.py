@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -143,23 +143,43 @@ class _Table:
         from rich.live import Live
         from rich.text import Text
 
-        console = Console(file=sys.stdout, no_color=not wants_color(sys.stdout), highlight=False)
-        self._text: Callable[[str], Any] = Text.from_ansi
-        self._live = Live(console=console, auto_refresh=False, transient=False)
+        color = wants_color(sys.stdout)
+        self._console = Console(file=sys.stdout, no_color=not color, highlight=False)
+        self._text: Callable[..., Any] = Text.from_ansi
+        self._live = Live(console=self._console, auto_refresh=False, transient=False)
         self._shown = ""
+        self._outputs: dict[str, str] = {}
         self._live.start()
 
     def tell(self, new: Sequence[tuple[Step, object]], story: Story) -> None:
-        del new
         latest = sorted(story.latest.values(), key=lambda one: (one.created_at, one.id))
         rows = latest[-_SHOWN:][::-1]
-        text = list_table(rows) if rows else "nothing new yet; Ctrl-C ends this"
+        told = {step.execution.id: _short(output) for step, output in new if output is not None}
+        known = {**self._outputs, **told}
+        self._outputs = {one.id: known[one.id] for one in rows if one.id in known}
+        text = "nothing new yet; Ctrl-C ends this"
+        if rows:
+            # Lines that scrolled away can't be drawn again; the cursor has the last one.
+            text = "\n".join(live_lines(rows, self._outputs)[: self._console.height - 1])
         if text != self._shown:
             self._shown = text
-            self._live.update(self._text(text), refresh=True)
+            cut = self._text(text, no_wrap=True, overflow="ellipsis")
+            self._live.update(cut, refresh=True)
 
     def end(self) -> None:
         self._live.stop()
+
+
+def live_lines(rows: Sequence[Summary], outputs: Mapping[str, str]) -> list[str]:
+    """Lay out *rows* with the output of each below it; too long lines are for the caller to cut."""
+    paint = painter(sys.stdout)
+    head, *lines = list_table(rows).split("\n")
+    shown = [head]
+    for one, line in zip(rows, lines, strict=False):
+        shown.append(line)
+        if one.id in outputs:
+            shown.append(paint("dim", f"  output: {escape(outputs[one.id])}"))
+    return shown
 
 
 def _told(step: Step) -> str:
