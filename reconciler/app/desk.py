@@ -33,7 +33,7 @@ from reconciler.store.executions import Cancelled, Execution, Executions
 from reconciler.store.executions.repeat import repeats
 from reconciler.store.notify import notify
 from reconciler.store.tokens import MOST, NewToken, Tokens
-from reconciler.trigger.execution import Accepted, NewExecution, Refusal
+from reconciler.trigger.execution import CALLERS_KEY, Accepted, NewExecution, Refusal
 from reconciler.trigger.manual import UnknownTrigger, way_of_hand
 from reconciler.vault.secret import Secret
 from reconciler.vault.tokens import SECRET_BYTES, mint
@@ -118,6 +118,7 @@ class Desk:
         A *key* that is known gives its first execution, if that got the same input.
         """
         self.who.require(Action.AUTOMATIONS_RUN)
+        _require_usable("--key", key)
         automation = await self.automation(name)
         if not automation.startable:
             message = f"{automation.label} can't be started from outside: {NOT_STARTABLE}"
@@ -167,12 +168,13 @@ class Desk:
     async def send(
         self, organization: str | None, type_: str, data: dict[str, object], id_: str | None
     ) -> Sent:
-        """Send an event; raises UsageError for a type that is none, ConflictError for a taken id."""
+        """Send an event; raises UsageError for a wrong type or id, ConflictError for a taken id."""
         self.who.require(Action.EVENTS_SEND)
+        _require_usable("--id", id_)
         home = await self.organization(organization)
         new = NewEvent(
             organization_id=home.id,
-            id=id_ or new_id(),
+            id=new_id() if id_ is None else id_,
             type=type_,
             data=data,  # type: ignore[arg-type]  # JSON that was read
             sent_by=self.who.name,
@@ -248,6 +250,13 @@ class TokenWish:
     scopes: frozenset[Action]
     lasts: timedelta | None
     email: str | None
+
+
+def _require_usable(flag: str, given: str | None) -> None:
+    if given is None or re.fullmatch(CALLERS_KEY, given):
+        return
+    message = f"{flag} takes 1 to 200 characters of ASCII, and no blanks"
+    raise UsageError(message, hint=None if given else "it is empty: is a variable not set?")
 
 
 def _require_accepted(accepted: Accepted, label: str) -> None:

@@ -14,6 +14,10 @@ from typing import Final
 
 from reconciler.resource.payload import Value
 
+# What callers may give to make a run or an event known again. An empty one is a variable that was
+# never set; a blank or a control character can't be told apart where it is read.
+CALLERS_KEY: Final = r"^[!-~]{1,200}$"
+
 
 class Status(enum.StrEnum):
     """The seed's words for where an execution is."""

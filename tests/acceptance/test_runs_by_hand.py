@@ -49,6 +49,17 @@ def test_a_key_is_not_good_for_another_input(stage: Stage) -> None:
     assert first == listed["id"]
 
 
+def test_a_key_that_the_api_would_refuse_is_refused_and_nothing_is_stored(stage: Stage) -> None:
+    for words in (("run", "greet", "--key"), ("events", "send", "DOCUMENT_UPLOADED", "--id")):
+        for given in ("", "x y", "x\n", "x\x1b", "\u00e9", "x" * 201):
+            done = stage.shell.run(*words, given)
+            assert (64, "") == (done.code, done.out), done.said
+            assert f"{words[-1]} takes 1 to 200 characters" in done.err
+            assert ("is a variable not set?" in done.err) is (not given)
+    assert [] == json_of(stage, "executions", "list")["executions"]
+    assert [] == json_of(stage, "events", "list")["events"]
+
+
 def test_the_beginning_of_an_id_is_enough(stage: Stage) -> None:
     id_ = json_of(stage, "run", "greet")["execution_id"]
     stage.rows("UPDATE workflow_executions SET id = 'abcdefgh1' || substr(id, 10)")
