@@ -125,10 +125,18 @@ def _other(error: psycopg.Error, target: Target) -> ReconcilerError:
         case "53100" | "53200":
             return DatabaseUnreachable(f"PostgreSQL at {target.place} cannot go on: {primary}")
         case "22P05" | "22021" | None if isinstance(error, psycopg.DataError):
-            message = "a text contains a character that PostgreSQL cannot store (NUL)"
-            return ReconcilerError(message, hint="remove the NUL character from the specs")
+            return _unfit(error)
         case "2BP01":
             message = f"other objects in the database depend on what would be dropped: {primary}"
             return ConflictError(message, hint="drop those first")
         case _:
             return ReconcilerError(f"PostgreSQL refuses a statement: {primary}")
+
+
+def _unfit(error: psycopg.DataError) -> ReconcilerError:
+    """Tell a text with NUL from other values; psycopg gives no code for what it refuses itself."""
+    if error.sqlstate is None and "NUL (0x00)" not in str(error):
+        message = "a value cannot be exchanged with PostgreSQL"  # which one its text may hold
+        return ReconcilerError(message, hint="such as a time before the year 1 or after 9999")
+    message = "a text contains a character that PostgreSQL cannot store (NUL)"
+    return ReconcilerError(message, hint="remove the NUL character from the specs")
