@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,11 +20,13 @@ from reconciler.errors import LockHeld, UsageError
 from reconciler.plan.restraint import Hold, Place, What
 from reconciler.resource.address import Address
 from reconciler.settings import Settings
-from reconciler.spec.quantity import parse_duration
+from reconciler.spec.quantity import DURATION_PATTERN, parse_duration
 from reconciler.store.holds import Holds
 from reconciler.store.sources import Sources
 
 NEVER = "never"
+_ENDLESS = f"{NEVER}: until you take it back"
+_FAR = datetime(9999, 12, 31, tzinfo=UTC)  # a day before time ends: two clocks may differ
 _PATIENCE = 30.0  # seconds for an apply that began before the hold
 
 
@@ -149,7 +152,10 @@ def lasting(text: str) -> timedelta | None:
         return None
     try:
         lasts = parse_duration(text)
-    except ValueError:
+    except ValueError as error:
+        if re.fullmatch(DURATION_PATTERN, text):
+            message = f"--until is too far away: {error}"
+            raise UsageError(message, hint=_ENDLESS) from None
         lasts = _moment(text) - datetime.now(UTC)
     if lasts <= timedelta():
         message = f"--until {text} is over already"
@@ -163,7 +169,11 @@ def _moment(text: str) -> datetime:
     except ValueError:
         message = f"--until {text!r} is neither a duration nor a moment nor {NEVER}"
         raise UsageError(message, hint="e.g. 2h, 3d, 2026-12-24T18:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment > _FAR:
+        message = f"--until {text} is too far away"
+        raise UsageError(message, hint=_ENDLESS)
+    return moment
 
 
 def require_known(place: Place, recorded: Iterable[Address]) -> None:
