@@ -19,6 +19,7 @@ from reconciler.cli.filters import filter_options, filters_from
 from reconciler.cli.given import duration, moment
 from reconciler.cli.options import output_option, server_options, settings_from
 from reconciler.cli.output import document, result, say
+from reconciler.cli.run import wait_for_end
 from reconciler.errors import ConflictError, ExitCode
 from reconciler.settings import Settings
 from reconciler.store.executions import Cancelled, Execution, Page
@@ -118,12 +119,12 @@ async def _cancel(settings: Settings, id_: str) -> tuple[str, Cancelled]:
 @click.option("--timeout", type=duration, default="10m", help="How long to wait [default: 10m].")
 def retry(output: str, execution: str, **given: Any) -> int:
     """Run an execution that has ended again, as a new one with the same input."""
-    execution, id_, ended = asyncio.run(_retry(settings_from(given), execution, given))
+    execution, id_, ended, link = asyncio.run(_retry(settings_from(given), execution, given))
     if ended is not None:
         if output == "json":
-            document(full_document(ended))
+            document({**full_document(ended), "n8n_url": link})
         else:
-            show(details(ended, None))
+            show(details(ended, link))
         return exit_code(ended.summary)
     if output == "json":
         document({"format_version": "1.0", "execution_id": id_, "retry_of": execution})
@@ -134,7 +135,7 @@ def retry(output: str, execution: str, **given: Any) -> int:
 
 async def _retry(
     settings: Settings, execution: str, given: dict[str, Any]
-) -> tuple[str, str, Execution | None]:
+) -> tuple[str, str, Execution | None, str | None]:
     from reconciler.app.desk import open_desk
 
     async with open_desk(settings) as desk:
@@ -142,9 +143,10 @@ async def _retry(
         accepted = await desk.retry(old)
         assert accepted.id is not None
         if not given["wait"]:
-            return old, accepted.id, None
-        seconds = given["timeout"].total_seconds()
-        return old, accepted.id, await desk.executions.wait_result(accepted.id, seconds)
+            return old, accepted.id, None, None
+        say(f"{accepted.id} queued, waiting for its end")
+        waited = await wait_for_end(desk, settings, accepted.id, given["timeout"])
+        return old, accepted.id, *waited
 
 
 @executions.command()

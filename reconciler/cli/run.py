@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +16,9 @@ from reconciler.errors import ExitCode, UsageError
 from reconciler.settings import Settings
 from reconciler.store.executions import Execution
 from reconciler.trigger.execution import TERMINAL, Accepted
+
+if TYPE_CHECKING:
+    from reconciler.app.desk import Desk
 
 
 @click.command()
@@ -44,7 +48,7 @@ def run(**given: Any) -> int:
         message = "--input is one object, or a list of objects"
         raise UsageError(message)
     settings = settings_from(given)
-    accepted, ended = asyncio.run(_run(settings, data, given))
+    accepted, ended, link = asyncio.run(_run(settings, data, given))
     as_json = given["output"] == "json"
     if ended is None:
         if as_json:
@@ -55,28 +59,41 @@ def run(**given: Any) -> int:
             say(f"`reconciler executions watch {accepted.id}` follows it")
         return int(ExitCode.OK)
     if as_json:
-        document(full_document(ended))
+        document({**full_document(ended), "n8n_url": link})
     else:
-        show(details(ended, None))
+        show(details(ended, link))
     return exit_code(ended.summary)
 
 
 async def _run(
     settings: Settings, data: Any, given: dict[str, Any]
-) -> tuple[Accepted, Execution | None]:
+) -> tuple[Accepted, Execution | None, str | None]:
     from reconciler.app.desk import open_desk
 
     async with open_desk(settings) as desk:
         accepted = await desk.run(given["name"], data, given["trigger"], given["key"])
         assert accepted.id is not None
         if not given["wait"]:
-            return accepted, None
+            return accepted, None, None
         word = "queued" if accepted.fresh else "known already"
         say(f"{accepted.id} {word}, waiting for its end")
-        ended = await desk.executions.wait_result(accepted.id, given["timeout"].total_seconds())
-        if ended is not None and ended.summary.status not in TERMINAL:
-            say(f"it has not ended: `reconciler executions watch {accepted.id}` follows it")
-        return accepted, ended
+        return accepted, *await wait_for_end(desk, settings, accepted.id, given["timeout"])
+
+
+async def wait_for_end(
+    desk: Desk, settings: Settings, id_: str, timeout: timedelta
+) -> tuple[Execution | None, str | None]:
+    """Wait for the end of an execution; give it as it then is, and where n8n shows it."""
+    try:
+        ended = await desk.executions.wait_result(id_, timeout.total_seconds())
+    except asyncio.CancelledError:  # by Ctrl-C, which ends the waiting and nothing else
+        say(f"{id_} goes on; `reconciler executions cancel {id_}` ends it")
+        raise
+    if ended is None:
+        return None, None
+    if ended.summary.status not in TERMINAL:
+        say(f"it has not ended: `reconciler executions watch {id_}` follows it")
+    return ended, await desk.link(settings, ended)
 
 
 def _accepted_document(accepted: Accepted) -> dict[str, Any]:
