@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ from reconciler.cli.execution_view import show, snake, time, value
 from reconciler.cli.given import json_given
 from reconciler.cli.options import output_option, server_options, settings_from
 from reconciler.cli.output import document, escape, painter, result, say
-from reconciler.cli.tables import table
+from reconciler.cli.tables import Layout, fitting, table
 from reconciler.errors import UsageError
 from reconciler.settings import Settings
 from reconciler.store.event_records import EventFilter, EventRecord, EventState
@@ -25,6 +26,7 @@ _STYLES = {
     EventState.FAILED: "remove",
 }
 
+HEAD = ("EVENT", "ORGANIZATION", "TYPE", "STATE", "STARTED", "CREATED (UTC)", "ERROR")
 _WIDTH = 40  # of an id or a type in a list; -o json shows all
 
 
@@ -117,10 +119,25 @@ def list_(output: str, limit: int, **given: Any) -> int:
     if not found:
         say("no events")
         return 0
-    paint = painter(sys.stdout)
-    head = ("EVENT", "ORGANIZATION", "TYPE", "STATE", "STARTED", "CREATED (UTC)", "ERROR")
-    result(table(head, [_row(one, paint) for one in found]))
+    result(list_table(found))
     return 0
+
+
+def list_table(found: Sequence[EventRecord]) -> str:
+    """Lay the events out; on a narrow terminal ids stay whole, as `events show` takes no less."""
+    paint = painter(sys.stdout)
+    rows = [_row(one, paint) for one in found]
+
+    def only(*columns: int, room: int = 20) -> Layout:
+        picked = [[line[n] for n in columns] for line in (HEAD, *rows)]
+        return Layout(head=picked[0], rows=picked[1:], room=room, cut=1)
+
+    return fitting(
+        only(0, 1, 2, 3, 4, 5, 6),
+        only(0, 2, 3, 4, 5, 6),  # without the organization
+        only(0, 2, 3, 5, 6, room=12),  # and without how many it started
+        only(0, 2, 3, 6, room=12),  # the list is in the order of time anyway
+    )
 
 
 def _row(one: EventRecord, paint: Any) -> tuple[str, ...]:

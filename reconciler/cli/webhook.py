@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
@@ -13,11 +14,15 @@ from reconciler.app.webhook_calls import Answer, Outgoing, listed, send, signed_
 from reconciler.cli.given import bytes_given
 from reconciler.cli.options import output_option, server_options, settings_from, specs_option
 from reconciler.cli.output import Paint, document, escape, painter, result, say
-from reconciler.cli.tables import table
+from reconciler.cli.tables import Layout, fitting
 from reconciler.clock import SystemClock
 from reconciler.errors import ExitCode, UsageError
 from reconciler.store.webhooks import Listed
 
+HEAD: Final = (
+    "WEBHOOK", "STATE", "SCHEME", "METHODS", "CALLS", "REFUSED (24 H)", "LAST (UTC)", "URL",
+)  # fmt: skip
+_UNCUT: Final = 10_000  # more than an address has
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -38,10 +43,30 @@ def list_(output: str, **given: Any) -> int:
     if not found:
         say("no webhooks")
         return 0
-    paint = painter(sys.stdout)
-    head = ("WEBHOOK", "STATE", "SCHEME", "METHODS", "CALLS", "REFUSED (24 H)", "LAST (UTC)", "URL")
-    result(table(head, [_row(one, paint) for one in found]))
+    result(list_table(found))
     return 0
+
+
+def list_table(found: Sequence[Listed]) -> str:
+    """Lay the webhooks out; where their addresses have no room, each stands below its row, uncut."""
+    paint = painter(sys.stdout)
+    rows = [_row(one, paint) for one in found]
+
+    def only(*columns: int, room: int = 20) -> Layout:
+        picked = [[line[n] for n in columns] for line in (HEAD, *rows)]
+        return Layout(head=picked[0], rows=picked[1:], room=room)
+
+    text = fitting(
+        only(*range(8), room=_UNCUT),
+        only(*range(7)),
+        only(0, 1, 3, 4, 5, 6),  # without the scheme
+        only(0, 1, 3, 4, 5),  # and without the last call
+    )
+    head, *lines = text.split("\n")
+    if head.endswith(HEAD[-1]):
+        return text
+    below = [f"{line}\n  {escape(one.url)}" for line, one in zip(lines, found, strict=False)]
+    return "\n".join([head, *below])
 
 
 def body_options(command: Any) -> Any:
