@@ -135,7 +135,9 @@ def _entry_document(one: ScheduleEntry, state: str) -> dict[str, Any]:
 @output_option
 @click.argument("name", metavar="NAME|FILE|CRON")
 @click.option("--count", type=click.IntRange(1, 1000), default=10, show_default=True)
-@click.option("--after", metavar="TIME", help="From then on, such as 2026-10-24 [default: now].")
+@click.option(
+    "--after", type=moment, metavar="TIME", help="From then on, such as 2026-10-24 [default: now]."
+)
 @click.option("--timezone", metavar="ZONE", help="The zone of a CRON expression [default: UTC].")
 @click.option("--applied", is_flag=True, help="As it is in the database, not in the specs.")
 def next_(output: str, name: str, count: int, *, applied: bool, **given: Any) -> int:
@@ -144,8 +146,9 @@ def next_(output: str, name: str, count: int, *, applied: bool, **given: Any) ->
     NAME is an automation or one of its schedules (report, report.mornings, acme/report), FILE a
     spec file, CRON an expression in quotes such as "0 9 * * 1-5".
     """
-    after = moment(given["after"]) if given["after"] else SystemClock().now()
-    is_cron = any(letter.isspace() for letter in name.strip())
+    after = given["after"] or SystemClock().now()
+    # No name begins with @: whoever writes @daily is told how that is written here.
+    is_cron = name.strip().startswith("@") or any(letter.isspace() for letter in name.strip())
     if given["timezone"] is not None and not is_cron:
         message = "--timezone goes with a cron expression; a schedule has its own"
         raise UsageError(message)

@@ -252,6 +252,19 @@ def test_next_refuses_what_it_can_not_mean(words: tuple[str, ...], shell: Shell)
     assert "error:" in done.err
 
 
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("@daily",), 'write "0 0 * * *"'),
+        (("0 9 * * *", "--after", "9999-12-31"), "--after"),
+    ],
+)
+def test_next_says_what_to_correct(words: tuple[str, ...], said: str, shell: Shell) -> None:
+    done = shell.run("schedules", "next", *words)
+
+    assert (64, True) == (done.code, said in done.err), done.said
+
+
 def test_next_shows_what_is_wrong_with_the_file(shell: Shell) -> None:
     shell.ok("init")
     file = shell.write("specs/organizations/acme/night.yaml", SPEC.replace("30 2", "61 2"))
