@@ -13,6 +13,7 @@ from datetime import timedelta
 from reconciler.app import Planned, Session, actor, new_id
 from reconciler.app.source import specs_of
 from reconciler.diagnostics import SpecError
+from reconciler.engine.outcome import Report
 from reconciler.errors import GitUnreachable, GuardRefused, RevisionGone, UsageError
 from reconciler.plan.guard import Policy
 from reconciler.plan.held import withhold
@@ -45,8 +46,9 @@ async def plan_rollback(session: Session, word: str | None, *, prune: bool) -> B
 
     Raises UsageError when it was never applied, RevisionGone when git doesn't have it any more.
     """
-    history = await Operations(session.database).applied(10_000)
-    target = _pick(history, word)
+    operations = Operations(session.database)
+    history, latest = await operations.applied(10_000), await operations.present()
+    target = _pick(history, latest, word)
     sighting = await specs_of(session.settings).at(target)
     if not sighting.loaded.ok:
         raise SpecError(sighting.loaded.diagnostics)
@@ -60,7 +62,9 @@ async def plan_rollback(session: Session, word: str | None, *, prune: bool) -> B
     holds = tuple(hold for hold in await _holds(session).open() if hold.pinned is None)
     planned = replace(planned, plan=withhold(planned.plan, Restraint(holds=holds).reason))
     state = await Sources(session.database).load()
-    present = state.applied or (history[0].revision if history else None)
+    known = {one.revision for one in history}
+    # Only daemons have names for what is in no commit; of commits the journal knows more.
+    present = latest if state.applied is None or state.applied in known else state.applied
     return Back(planned=planned, sighting=sighting, instead_of=await _origin(session, present))
 
 
@@ -75,6 +79,15 @@ async def stay(session: Session, back: Back, reason: str, lasts: timedelta | Non
         reason=f"rolled back to {revision}{came_from}: {reason}",
         lasts=lasts,
     )
+
+
+async def settle(session: Session, back: Back, report: Report) -> None:
+    """Note what is in force after a rollback; daemons are asked to finish what it left."""
+    sources = Sources(session.database)
+    if report.outcome == "done":
+        await sources.applied(back.sighting.name)
+    else:
+        await sources.ask()
 
 
 async def release(session_holds: Holds, place: Place, newest: str | None) -> tuple[Hold, ...]:
@@ -101,13 +114,15 @@ async def newest_revision(session: Session) -> str | None:
     return sighting.name if fault(sighting) is None else state.good
 
 
-def _pick(history: Sequence[Applied], word: str | None) -> str:
+def _pick(history: Sequence[Applied], present: str | None, word: str | None) -> str:
     names = [one.revision for one in history]
     if word is None:
-        if len(names) < 2:
+        # The present one may be in force in part only, and then it is not in the list.
+        before = next((name for name in names if name != present), None)
+        if before is None:
             message = "no revision was applied before the present one"
             raise UsageError(message, hint="`reconciler rollback --list` shows what there is")
-        return names[1]
+        return before
     found = [name for name in names if name.startswith(word) or word.startswith(name)]
     if not found:
         message = f"the revision {word} was never applied"

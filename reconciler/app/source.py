@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reconciler.engine.outcome import Report
 from reconciler.kinds.models import MODELS
 from reconciler.settings import Settings
 from reconciler.source.mirror import Mirror, Remote
 from reconciler.source.sight import Branch
 from reconciler.source.watch import Folder
+from reconciler.store.database import Database
+from reconciler.store.sources import Sources
 
 
 def specs_of(settings: Settings) -> Branch | Folder:
@@ -28,6 +31,20 @@ def specs_of(settings: Settings) -> Branch | Folder:
         insecure=settings.git_insecure,
     )
     return Branch(Mirror(settings.state, remote), MODELS)
+
+
+async def note_applied(
+    database: Database, settings: Settings, revision: str | None, report: Report
+) -> None:
+    """Note that all of *revision* was applied by hand, as a turn would; the lock is still held.
+
+    Not for a folder with edits, which no name stands for: the next commit would seem not to
+    follow on it. Nor where daemons follow a branch: ours need not be part of its history.
+    """
+    nameless = revision is None or revision.endswith("+")
+    if nameless or settings.git_url is not None or report.outcome != "done":
+        return
+    await Sources(database).applied(str(revision))
 
 
 def _absolute(path: Path | None) -> Path | None:

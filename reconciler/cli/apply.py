@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from reconciler import app
+from reconciler.app.source import note_applied
 from reconciler.cli.confirm import ask
 from reconciler.cli.options import (
     output_option,
@@ -80,17 +81,29 @@ async def _apply(
         lock = session.lock("apply")
         async with lock.acquire(lock_timeout, on_wait=_say_holder) as held:
             planned = await _plan(session, settings, saved, given)
-            plan = planned.plan
+            plan, kind = planned.plan, _kind(planned)
             if given["output"] == "text":
                 show_plan(plan, "text")
             if not plan.shown:
-                report = await session.carry_out(planned, held, lambda _: None)
+                report = await session.carry_out(planned, held, lambda _: None, kind)
             else:
                 ask("Apply these changes?", yes=given["yes"])
                 with Progress(plan) as progress:
-                    report = await session.carry_out(planned, held, progress.done)
+                    report = await session.carry_out(planned, held, progress.done, kind)
+            if kind == "apply":
+                await note_applied(session.database, settings, plan.revision, report)
     _tell(report, given["output"], plan)
     return report.exit_code
+
+
+def _kind(planned: app.Planned) -> str:
+    """Name it in the journal: what is narrowed does not make a revision an applied one."""
+    scope = planned.plan.scope
+    if scope.targets is not None:
+        return "apply --target"
+    known = (*planned.compiled.desired, *planned.reading.recorded)
+    whole = {address.organization for address in known} <= scope.organizations
+    return "apply" if whole else "apply --organization"
 
 
 async def _plan(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from reconciler import app
-from reconciler.app.rollback import applied, plan_rollback, stay
+from reconciler.app.rollback import applied, plan_rollback, settle, stay
 from reconciler.cli.confirm import ask
 from reconciler.cli.hold import lasting
 from reconciler.cli.options import output_option, server_options, settings_from, specs_option
@@ -77,6 +77,7 @@ async def _rollback(
             await stay(session, back, given["reason"], lasts)
             with Progress(plan) as progress:
                 report = await session.carry_out(back.planned, held, progress.done, "rollback")
+            await settle(session, back, report)
     _tell(report, plan, given["output"])
     return report.exit_code
 

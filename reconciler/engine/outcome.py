@@ -55,7 +55,8 @@ class Report:
             return "interrupted"
         if self.count(State.FAILED) or self.stopped:
             return "partly" if self.count(State.APPLIED) else "failed"
-        return "done"
+        left = self.count(State.BLOCKED) or self.count(State.NOT_ATTEMPTED)
+        return "partly" if left or self.refused else "done"
 
     @property
     def exit_code(self) -> ExitCode:

@@ -43,9 +43,23 @@ ORDER BY started_at DESC, id DESC LIMIT %(limit)s
 _APPLIED = """
 SELECT git_revision, max(started_at), (array_agg(actor ORDER BY started_at DESC))[1]
 FROM reconciler.operations
-WHERE outcome = 'done' AND git_revision ~ '^[0-9a-f]{7,64}$'
+WHERE outcome = 'done' AND kind = ANY(%(whole)s) AND git_revision ~ '^[0-9a-f]{7,64}$'
 GROUP BY git_revision ORDER BY max(started_at) DESC, git_revision LIMIT %(limit)s
 """
+
+# What was killed half-way counts as well: steps are written while it runs.
+_PRESENT = """
+SELECT o.git_revision FROM reconciler.operations AS o
+WHERE o.git_revision IS NOT NULL AND (
+    (o.outcome = 'done' AND o.kind = ANY(%(whole)s)) OR EXISTS (
+        SELECT FROM reconciler.operation_steps AS s
+        WHERE s.operation_id = o.id AND s.outcome = 'done'
+    )
+)
+ORDER BY o.started_at DESC, o.id DESC LIMIT 1
+"""
+
+WHOLE = ("apply", "reconcile", "rollback")  # kinds that carry out all that a revision asks for
 
 _STEPS = """
 SELECT operation_id, ordinal, organization, kind, name, action, reason, intended_at, finished_at,
@@ -130,7 +144,7 @@ class Operations:
         return facts["id"]
 
     async def finish(self, operation: str, outcome: str, summary: Object | None = None) -> None:
-        """Write down how it ended: done, partly, failed or interrupted."""
+        """Write down how it ended: done, partly (something was left), failed or interrupted."""
         values = {"id": operation, "outcome": outcome, "summary": Jsonb(summary or {})}
         await self._execute(_FINISH, values)
 
@@ -173,8 +187,13 @@ class Operations:
 
     async def applied(self, limit: int) -> list[Applied]:
         """Load the git revisions that were applied completely, the last one first."""
-        rows = await self._fetch(_APPLIED, {"limit": limit})
+        rows = await self._fetch(_APPLIED, {"limit": limit, "whole": list(WHOLE)})
         return [Applied(revision=row[0], at=row[1], actor=row[2]) for row in rows]
+
+    async def present(self) -> str | None:
+        """Tell the revision that something was last applied of, be it only in part."""
+        rows = await self._fetch(_PRESENT, {"whole": list(WHOLE)})
+        return rows[0][0] if rows else None
 
     async def steps(self, operation: str) -> list[StepRecord]:
         """Load the steps of an operation in their order."""

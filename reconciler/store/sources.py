@@ -51,6 +51,15 @@ ON CONFLICT (name) DO UPDATE SET
     rewritten_from = EXCLUDED.rewritten_from, turned_at = EXCLUDED.turned_at
 """
 
+_APPLIED = b"""
+INSERT INTO reconciler.sources AS s (name, place, applied_revision, applied_at)
+VALUES (%(name)s, '', %(applied)s, clock_timestamp())
+ON CONFLICT (name) DO UPDATE SET
+    applied_revision = EXCLUDED.applied_revision,
+    applied_at = CASE WHEN EXCLUDED.applied_revision = s.applied_revision
+        THEN s.applied_at ELSE EXCLUDED.applied_at END
+"""
+
 _ASK = b"""
 INSERT INTO reconciler.sources (name, place, asked_at)
 VALUES (%(name)s, '', clock_timestamp())
@@ -68,7 +77,7 @@ class SourceState:
     problem: str | None = None  # why the newest one does not apply
     problem_at: datetime | None = None
     good: str | None = None  # the newest one without errors
-    applied: str | None = None  # the last one that a turn carried out
+    applied: str | None = None  # the last one that was carried out
     applied_at: datetime | None = None
     rewritten_from: str | None = None  # applied once, and no longer part of the history
     turned_at: datetime | None = None
@@ -114,6 +123,10 @@ class Sources:
         """Note the end of a turn that accepted *good*; *applied*: the one that is in force now."""
         values = {"place": place, "good": good, "applied": applied}
         await self._execute(_TURNED, {**values, "rewritten_from": rewritten_from})
+
+    async def applied(self, revision: str) -> None:
+        """Note that somebody carried out *revision* by hand; that is no turn of a daemon."""
+        await self._execute(_APPLIED, {"applied": revision})
 
     async def ask(self) -> None:
         """Ask all daemons to look for a newer revision now."""

@@ -99,3 +99,19 @@ async def test_conditions_are_written_together_and_only_where_they_changed(
     assert wanted == await conditions.load()
     unknown = {Address("acme", "Automation", "nobody"): [{"type": "Synced"}]}
     assert 0 == await conditions.save(unknown)  # type: ignore[arg-type]
+
+
+async def test_what_was_applied_by_hand_is_noted_and_is_no_turn(database: Database) -> None:
+    sources = Sources(database)
+    await sources.applied("aaa")
+    first = await sources.load()
+    await sources.applied("aaa")
+    assert first == await sources.load()
+    await sources.applied("bbb")
+    state = await sources.load()
+
+    assert ("aaa", "bbb") == (first.applied, state.applied)
+    assert first.applied_at is not None
+    assert state.applied_at is not None
+    assert state.applied_at > first.applied_at
+    assert (state.turned_at, state.good, state.place) == (None, None, "")

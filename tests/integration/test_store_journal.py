@@ -125,3 +125,47 @@ async def test_retired_keys_are_kept_beside_the_active_one(database: Database) -
 
     assert await store.load("o1") == [new, old]
     assert await store.load("o3") == []
+
+
+async def test_only_what_was_carried_out_as_a_whole_is_an_applied_revision(
+    database: Database,
+) -> None:
+    operations = Operations(database)
+    ended = [
+        ("aaaaaaa", "apply", "done"),
+        ("bbbbbbb", "reconcile", "done"),
+        ("ccccccc", "apply", "partly"),
+        ("ddddddd", "apply --target", "done"),
+        ("eeeeeee", "apply --organization", "done"),
+        ("fffffff+", "apply", "done"),
+    ]
+    for revision, kind, outcome in ended:
+        await operations.begin(
+            id=revision, kind=kind, actor="ops", host="build-7", git_revision=revision
+        )
+        await operations.finish(revision, outcome)
+
+    assert ["bbbbbbb", "aaaaaaa"] == [one.revision for one in await operations.applied(9)]
+
+
+async def test_the_present_revision_is_the_last_one_that_changed_something(
+    database: Database,
+) -> None:
+    operations = Operations(database)
+    assert await operations.present() is None
+    for revision, kind in (
+        ("aaaaaaa", "apply"),
+        ("bbbbbbb", "apply --target"),
+        ("ccccccc", "apply"),
+    ):
+        await operations.begin(
+            id=revision, kind=kind, actor="ops", host="build-7", git_revision=revision
+        )
+    await operations.finish("aaaaaaa", "done")
+    await operations.finish("ccccccc", "partly")
+    assert "aaaaaaa" == await operations.present()
+
+    await operations.step_intended(step("bbbbbbb", 1))
+    assert "aaaaaaa" == await operations.present()
+    await operations.step_done("bbbbbbb", 1)
+    assert "bbbbbbb" == await operations.present()

@@ -1,0 +1,118 @@
+"""A revision counts as applied when all of it was carried out; rollbacks go by that."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.acceptance.conftest import Stage
+from tests.acceptance.follower import said_by
+from tests.acceptance.repository import Repository
+from tests.doubles.repositories import Team
+
+
+class Commits:
+    """A spec folder in a work tree: two automations, committed, and applied by hand."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage, folder = stage, stage.shell.folder
+        self.env = {"GIT_CEILING_DIRECTORIES": str(folder.parent)}
+        self.team = Team(folder / "none.git", folder)
+        self.team.git("init", "--quiet", "--initial-branch=main")
+        (folder / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")
+        stage.repository.organization()
+
+    def commit(self, text: str) -> str:
+        """Let both automations say *text*; returns the revision."""
+        for name in ("greeter", "other"):
+            self.stage.repository.automation(name, says=text)
+        return self.team.commit(text)[:12]
+
+    def apply(self, *words: str) -> int:
+        return self.stage.shell.run("apply", "-y", *words, **self.env).code
+
+    def listed(self) -> list[str]:
+        found = self.document("rollback", "--list")
+        return [one["revision"] for one in found["applied"]]
+
+    def document(self, *words: str) -> Any:
+        return json.loads(self.stage.shell.ok(*words, "-o", "json", **self.env).out)
+
+    def last_applied(self) -> str | None:
+        found: str | None = self.document("status")["source"]["applied"]
+        return found
+
+
+@pytest.fixture
+def commits(on_fake: Stage) -> Commits:
+    """Two revisions, *one* and *two*, both applied."""
+    return Commits(on_fake)
+
+
+def test_a_commit_that_a_hold_kept_out_is_not_one_to_go_back_from(commits: Commits) -> None:
+    stage = commits.stage
+    first = commits.commit("one")
+    assert 0 == commits.apply()
+    second = commits.commit("two")
+    assert 0 == commits.apply()
+    words = ("--what", "apply", "--until", "never", "--reason", "freeze")
+    stage.shell.ok("hold", stage.organization, *words)
+    commits.commit("three")
+    assert 5 == commits.apply()
+
+    assert [second, first] == commits.listed()
+    assert second == commits.last_applied()
+    stage.shell.ok("unhold", stage.organization)
+    assert first in stage.shell.ok("rollback", "-y", **commits.env).out
+    assert "one" == said_by(stage, "greeter")
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_a_commit_that_was_applied_in_part_is_left_for_the_last_whole_one(
+    commits: Commits, *, narrow: bool
+) -> None:
+    stage = commits.stage
+    commits.commit("one")
+    assert 0 == commits.apply()
+    second = commits.commit("two")
+    assert 0 == commits.apply()
+    third = commits.commit("three")
+    greeter = f"{stage.organization}/Automation/greeter"
+    if narrow:
+        assert 0 == commits.apply("--target", greeter)
+    else:
+        other = f"{stage.organization}/Automation/other"
+        words = ("--what", "apply", "--until", "never", "--reason", "freeze")
+        stage.shell.ok("hold", other, *words)
+        assert 5 == commits.apply()
+    assert "three" == said_by(stage, "greeter")
+
+    assert second == commits.listed()[0]
+    assert second == commits.last_applied()
+    done = stage.shell.ok("rollback", "-y", **commits.env)
+    assert f"Rolled back to {second}" in done.out
+    assert "two" == said_by(stage, "greeter")
+    assert third == commits.document("status")["holds"][-1]["rolled_back_from"]
+
+
+def test_one_organization_of_a_commit_is_not_the_commit(commits: Commits) -> None:
+    first = commits.commit("one")
+    assert 0 == commits.apply("--organization", commits.stage.organization)
+    assert [first] == commits.listed()  # there is no other organization
+    Repository(commits.stage.repository.root, "zeta").organization()
+    commits.team.commit("another organization")
+    assert 0 == commits.apply("--organization", commits.stage.organization)
+    assert [first] == commits.listed()
+
+
+def test_status_names_what_the_command_line_applied_last(commits: Commits) -> None:
+    first = commits.commit("one")
+    assert 0 == commits.apply()
+    assert first == commits.last_applied()
+    second = commits.commit("two")
+    assert 0 == commits.apply()
+    assert second == commits.last_applied()
+    commits.stage.shell.ok("rollback", "-y", **commits.env)
+    assert first == commits.last_applied()
