@@ -14,6 +14,7 @@ from datetime import datetime
 from urllib.parse import quote, urlencode, urlsplit
 
 from reconciler.app import existing_root, load_specs, new_id, open_database
+from reconciler.app.desk import open_desk
 from reconciler.app.secrets import environment, secret_sources
 from reconciler.diagnostics import SpecError
 from reconciler.errors import UnreachableError, UsageError
@@ -23,6 +24,7 @@ from reconciler.resource.address import Address
 from reconciler.settings import Settings
 from reconciler.spec.link import Loaded, Resource
 from reconciler.spec.problems import did_you_mean
+from reconciler.store.refusals import Refusal, newest
 from reconciler.store.webhooks import Listed, Webhooks
 from reconciler.trigger.events import TriggerType
 from reconciler.trigger.signature import Auth, Live, sign
@@ -58,6 +60,13 @@ async def listed(settings: Settings) -> list[Listed]:
     """List the webhooks that are applied."""
     async with open_database(settings) as database:
         return await Webhooks(database).all()
+
+
+async def refused(settings: Settings, automation: str | None, limit: int) -> list[Refusal]:
+    """List the calls that were refused, newest first; raises UsageError for an unknown *automation*."""
+    async with open_desk(settings) as desk, open_database(settings) as database:
+        id_ = None if automation is None else (await desk.automation(automation)).id
+        return await newest(database, id_, limit)
 
 
 async def signed_headers(

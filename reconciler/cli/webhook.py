@@ -14,6 +14,7 @@ from reconciler.app.webhook_calls import Answer, Outgoing, listed, send, signed_
 from reconciler.cli.given import bytes_given
 from reconciler.cli.options import output_option, server_options, settings_from, specs_option
 from reconciler.cli.output import Paint, document, escape, painter, result, say
+from reconciler.cli.refused import refused
 from reconciler.cli.tables import Layout, fitting
 from reconciler.clock import SystemClock
 from reconciler.errors import ExitCode, UsageError
@@ -29,6 +30,9 @@ _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 @click.group()
 def webhook() -> None:
     """What can be called, and calls to one's own webhooks."""
+
+
+webhook.add_command(refused)
 
 
 @webhook.command("list")

@@ -137,6 +137,16 @@ def test_what_is_refused_is_told_with_a_code(stage: Stage) -> None:
     for done in (wrong, other, away, unset):
         assert ORDERS not in done.out + done.err
     assert [] == bodies(stage)
+    deadline = time.monotonic() + 10
+    reasons: list[str] = []
+    while reasons != ["bad-signature", "wrong-method"] and time.monotonic() < deadline:
+        seen = stage.shell.ok("webhook", "refused", "acme/shop", "-o", "json").document["refused"]
+        reasons = [one["reason"] for one in seen]
+    assert reasons == ["bad-signature", "wrong-method"]  # written in the background, newest first
+    told = stage.shell.ok("webhook", "refused").out.splitlines()
+    assert told[0].split() == ["REFUSED", "(UTC)", "REASON", "FROM", "AUTOMATION"]
+    assert told[1].split()[2:] == ["bad-signature", "127.0.0.1", "acme/shop", "(orders)"]
+    assert stage.shell.run("webhook", "refused", "nobody").code == 64
 
 
 def test_signed_headers_let_curl_in(stage: Stage) -> None:
