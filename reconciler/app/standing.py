@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from reconciler.app import Session, load_specs, new_id
 from reconciler.app.source import specs_of
@@ -24,6 +25,7 @@ from reconciler.resource.address import Address
 from reconciler.resource.payload import Object
 from reconciler.settings import Settings
 from reconciler.spec.link import Loaded
+from reconciler.store.background import Background
 from reconciler.store.conditions import Conditions
 from reconciler.store.holds import Holds
 from reconciler.store.lock import Holder, holder
@@ -51,6 +53,7 @@ async def look(session: Session) -> Status:
     holds = await Holds(session.database, new_id=new_id).open()
     conditions = await Conditions(session.database).load()
     failed = failures(conditions)
+    paused = await Background(session.database).paused()
     trouble: str | None = None
     try:
         loaded = await _specs(session.settings, source)
@@ -61,7 +64,7 @@ async def look(session: Session) -> Status:
         who = "git" if isinstance(error, (GitUnreachable, RevisionGone)) else "n8n"
         found = unknown(await session.ledger().recorded(), f"{who} can't be asked")
     return Status(
-        standings=[annotated(standing, holds, failed) for standing in found],
+        standings=[annotated(standing, holds, failed, paused) for standing in found],
         holds=holds,
         source=source,
         operations=operations,
@@ -85,9 +88,16 @@ async def _specs(settings: Settings, source: SourceState) -> Loaded:
 
 
 def annotated(
-    standing: Standing, holds: Sequence[Hold], failed: Mapping[Address, Failure]
+    standing: Standing,
+    holds: Sequence[Hold],
+    failed: Mapping[Address, Failure],
+    paused: Mapping[Address, datetime | None],
 ) -> Standing:
-    """Say of a resource what the comparison alone does not show."""
+    """Say of a resource what the comparison alone does not show.
+
+    *paused*: automations whose runs failed again and again, with the end of the pause. Trouble goes
+    before a hold, which somebody wished.
+    """
     failure = failed.get(standing.address)
     on_fire = covering(holds, standing.address, What.FIRE)
     if standing.sync is Sync.OUT_OF_SYNC and failure is not None:
@@ -96,9 +106,20 @@ def annotated(
         reason = f"failed {times}, next try {moment}: {failure.message}"
         health = Health.DEGRADED if standing.health is Health.HEALTHY else standing.health
         return replace(standing, reason=reason, health=health)
+    if standing.address in paused and standing.health is Health.HEALTHY:
+        synced = standing.sync is Sync.SYNCED
+        reason = _failing(paused[standing.address]) if synced else standing.reason
+        return replace(standing, health=Health.DEGRADED, reason=reason)
     runs = standing.address.kind in {"Automation", "Trigger"}
     if on_fire and runs and standing.health is Health.HEALTHY:
         synced = standing.sync is Sync.SYNCED
         reason = f"runs are {on_fire[0]}" if synced else standing.reason
         return replace(standing, health=Health.PAUSED, reason=reason)
     return standing
+
+
+def _failing(until: datetime | None) -> str:
+    if until is None:
+        return "its runs failed again and again: one run probes whether it works again"
+    end = f"{until:%Y-%m-%d %H:%M:%S} UTC"
+    return f"its runs failed again and again: paused until {end}, then one probes it"

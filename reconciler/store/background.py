@@ -1,4 +1,4 @@
-"""What lies behind the state of one resource or one execution, for `why`: in a few queries.
+"""What lies behind the state of a resource or an execution, for `why` and `status`.
 
 Not here: what it means (`reconciler.engine.why`).
 """
@@ -46,6 +46,12 @@ SELECT a."isActive", coalesce(r.running, 0), coalesce(r.max_concurrency, {DEFAUL
 FROM automations a LEFT JOIN reconciler.automation_runtime r ON r.automation_id = a.id
 WHERE a.id = %(id)s
 """.encode()
+_PAUSED = b"""
+SELECT s.organization, s.kind, s.name, CASE r.breaker WHEN 'OPEN' THEN r.breaker_until END
+FROM reconciler.automation_runtime r
+JOIN reconciler.resources s ON s.row_id = r.automation_id AND s.kind = 'Automation'
+WHERE r.breaker <> 'CLOSED' AND s.removed_at IS NULL
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +144,10 @@ class Background:
             queued=row[11],
             ahead=row[12],
         )
+
+    async def paused(self) -> dict[Address, datetime | None]:
+        """List the automations whose breaker is not closed, with the end of the pause if known."""
+        return {Address(*row[:3]): row[3] for row in await self._rows(_PAUSED, {})}
 
     async def _rows(self, statement: bytes, values: dict[str, Any]) -> list[tuple[Any, ...]]:
         async with self._database.transaction() as connection:

@@ -273,3 +273,31 @@ def test_why_tells_of_holds_breakers_and_what_was_done_last(stage: Stage) -> Non
     assert resource == stage.shell.ok("why", "greet").out
     assert resource == stage.shell.ok("why", "acme/greet").out
     assert 1 <= len(json_of(stage, "why", "acme/Trigger/greet.scans")["said"])
+
+
+def test_status_says_that_an_automation_does_not_work_while_its_breaker_is_not_closed(
+    stage: Stage,
+) -> None:
+    id_ = json_of(stage, "run", "greet")["execution_id"]
+
+    def seen(breaker: str) -> tuple[str, str, str]:
+        stage.rows(
+            "UPDATE reconciler.automation_runtime SET breaker = %s, "
+            "breaker_until = '2030-01-02 03:04:05Z' WHERE automation_id = "
+            '(SELECT "automationId" FROM workflow_executions WHERE id = %s)',
+            breaker,
+            id_,
+        )
+        listed = json_of(stage, "status", "--kind", "Automation")["resources"]
+        greet, other = listed
+        assert "Healthy" == other["health"]
+        return greet["sync"], greet["health"], greet["reason"]
+
+    assert ("Synced", "Healthy", "in sync") == seen("CLOSED")
+    probed = seen("HALF_OPEN")
+    assert ("Degraded", True) == (probed[1], "one run probes" in probed[2])
+    held = ("hold", "acme/Automation/greet", "--what", "fire", "--until", "2h", "--reason", "x")
+    stage.shell.ok(*held)
+    sync, health, reason = seen("OPEN")
+    assert ("Synced", "Degraded") == (sync, health), "trouble goes before a hold"
+    assert "failed again and again: paused until 2030-01-02 03:04:05 UTC" in reason
