@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote, urlencode, urlsplit
@@ -44,6 +44,7 @@ class Outgoing:
     id: str | None = None
     headers: Mapping[str, str] | None = None
     wait: str | None = None
+    query: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +92,9 @@ async def send(
     applied = _applied(await listed(settings), resource)
     url = webhook_url(base or settings.public_url, applied.trigger)
     url = url.replace("{automation}", quote(applied.automation_id, safe=""))
-    if call.wait is not None:
-        url += "?" + urlencode({"wait": call.wait})
+    query = [*call.query, *([] if call.wait is None else [("wait", call.wait)])]
+    if query:
+        url += "?" + urlencode(query, errors="surrogateescape")
     return await asyncio.to_thread(_send, url, call, headers)
 
 

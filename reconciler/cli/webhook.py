@@ -91,6 +91,9 @@ def body_options(command: Any) -> Any:
 @body_options
 @click.option("--method", type=click.Choice(_METHODS), default="POST", show_default=True)
 @click.option("--header", "headers", multiple=True, metavar="NAME: VALUE", help="One more header.")
+@click.option(
+    "--query", "queries", multiple=True, metavar="NAME=VALUE", help="One more parameter of the URL."
+)
 @click.option("--wait", metavar="TIME", help="Wait for the result, such as 10s (at most 60s).")
 @click.option("--url", metavar="ADDRESS", help="Where the daemon answers [default: public_url].")
 @click.argument("name")
@@ -107,6 +110,7 @@ def send_(output: str, name: str, **given: Any) -> int:
         content_type=given["content_type"],
         id=given["id_"],
         headers=_headers(given["headers"]),
+        query=_query(given["queries"]),
         wait=given["wait"],
     )
     now = SystemClock().now()
@@ -161,6 +165,20 @@ def _headers(lines: tuple[str, ...]) -> dict[str, str]:
             message = f'--header "{escape(line)}" is not NAME: VALUE'
             raise UsageError(message)
         found[name.strip()] = value.strip()
+    return found
+
+
+def _query(words: tuple[str, ...]) -> list[tuple[str, str]]:
+    found = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            message = f'--query "{escape(word)}" is not NAME=VALUE'
+            raise UsageError(message)
+        if name == "wait":  # the server would take it for its own
+            message = "--query can't give wait, which is not handed on"
+            raise UsageError(message, hint="--wait 10s waits for the result")
+        found.append((name, value))
     return found
 
 

@@ -149,6 +149,18 @@ def test_what_is_refused_is_told_with_a_code(stage: Stage) -> None:
     assert stage.shell.run("webhook", "refused", "nobody").code == 64
 
 
+def test_parameters_of_the_url_get_to_the_workflow(stage: Stage) -> None:
+    words = ("--query", "vendor=Müller & Co", "--query", "q=a=b", "--query", "empty=")
+    done = send(stage, "shop.shop", "--body", "{}", "--wait", "100ms", *words)
+    assert done.code == 0, done.said
+    [(query,)] = stage.rows("SELECT \"triggerData\" -> 'query' FROM workflow_executions")
+    assert {"vendor": "Müller & Co", "q": "a=b", "empty": ""} == query
+
+    for word, why in (("nothing", "is not NAME=VALUE"), ("=1", "is not NAME"), ("wait=1s", "wait")):
+        wrong = send(stage, "shop.shop", "--query", word)
+        assert (64, True) == (wrong.code, why in wrong.err), wrong.said
+
+
 def test_signed_headers_let_curl_in(stage: Stage) -> None:
     stage.shell.write("order.json", '{"order": 8}\n')
     headers = stage.shell.ok("webhook", "sign", "shop.orders", "--body", "@order.json").out
