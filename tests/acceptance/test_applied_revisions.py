@@ -116,3 +116,34 @@ def test_status_names_what_the_command_line_applied_last(commits: Commits) -> No
     assert second == commits.last_applied()
     commits.stage.shell.ok("rollback", "-y", **commits.env)
     assert first == commits.last_applied()
+
+
+def test_edits_that_no_commit_holds_are_not_noted_as_the_last_applied(commits: Commits) -> None:
+    first = commits.commit("one")
+    assert 0 == commits.apply()
+    commits.stage.repository.automation("greeter", says="edited")
+    assert 0 == commits.apply()
+    assert "edited" == said_by(commits.stage, "greeter")
+    assert first == commits.last_applied()
+
+
+def test_where_daemons_follow_a_branch_a_folder_is_not_noted(commits: Commits) -> None:
+    commits.commit("one")
+    commits.env["RECONCILER_GIT_URL"] = "https://git.example/team.git"
+    assert 0 == commits.apply()
+    assert [] == commits.stage.rows("SELECT applied_revision FROM reconciler.sources")
+
+
+def test_a_rollback_that_left_something_asks_the_daemon(commits: Commits) -> None:
+    stage = commits.stage
+    commits.commit("one")
+    assert 0 == commits.apply()
+    second = commits.commit("two")
+    assert 0 == commits.apply()
+    other = f"{stage.organization}/Automation/other"
+    words = ("--what", "apply", "--until", "never", "--reason", "freeze")
+    stage.shell.ok("hold", other, *words)
+    assert 5 == stage.shell.run("rollback", "-y", **commits.env).code
+
+    assert second == commits.last_applied()
+    assert stage.value("SELECT asked_at FROM reconciler.sources") is not None
