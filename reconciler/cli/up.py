@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from reconciler import app
 from reconciler.app.planning import Wish
+from reconciler.app.source import note_applied
 from reconciler.app.specs import Specs, read_folder
 from reconciler.cli.daemon import on_signals, serve, start_log
 from reconciler.cli.findings import write_findings
@@ -152,6 +153,7 @@ async def _turn(settings: Settings, specs: Specs) -> Report:
             planned = await planned_from(session, read, wish)
             with Progress(planned.plan) as progress:
                 report = await session.carry_out(planned, held, progress.done)
+            await note_applied(session.database, settings, planned.plan.revision, report)
     if report.outcomes:
         report_text(report)
     else:

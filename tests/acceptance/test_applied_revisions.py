@@ -51,6 +51,12 @@ def commits(on_fake: Stage) -> Commits:
     return Commits(on_fake)
 
 
+def test_what_up_applies_is_noted(commits: Commits) -> None:
+    first = commits.commit("one")
+    commits.stage.shell.ok("up", "--once", **commits.env)
+    assert first == commits.last_applied()
+
+
 def test_a_commit_that_a_hold_kept_out_is_not_one_to_go_back_from(commits: Commits) -> None:
     stage = commits.stage
     first = commits.commit("one")
