@@ -231,9 +231,10 @@ class _Turn:
             self.rewritten_from = None  # nothing is left that could be removed by mistake
         report = await self._carry_out(replace(planned, plan=plan))
         ended = report is None or not (self.interrupted or report.stopped)
-        self.complete = ended and self.findings.retry_at is None and self.known.restraint.any_may
         blocked = [c for c in plan.shown if c.blocked is not None]
         on_apply = [c for c in blocked if intends(c) and self._held(c)]
+        settled = ended and self.findings.retry_at is None and not on_apply
+        self.complete = settled and self.known.restraint.any_may
         drifted = {drift.address for drift in plan.drift}
         return frozenset(
             c.address for c in on_apply if c.address in drifted & planned.world.recorded.keys()

@@ -63,11 +63,15 @@ def test_held_from_commits_it_is_still_healed(on_fake: Stage, tmp_path: Path) ->
     team, repository, env = from_git(on_fake, tmp_path)
     with following(on_fake, **env):
         says(on_fake, "greeter", "one")
+        after_a_turn(on_fake)
+        applied = on_fake.shell.ok("rollback", "--list", "-o", "json", **env).document["applied"]
         words = ("--what", "apply", "--until", "never", "--reason", "freeze")
         on_fake.shell.ok("hold", on_fake.organization, *words)
         repository.automation("greeter", says="two").automation("fresh")
         team.push()
         after_a_turn(on_fake)
+        listed = on_fake.shell.ok("rollback", "--list", "-o", "json", **env).document["applied"]
+        assert listed == applied != []  # what waits for a hold was not applied
         on_fake.n8n.says(id_of(on_fake, "greeter"), "by hand", live=True)
         says(on_fake, "greeter", "one")
         assert said_by(on_fake, "fresh") is None
