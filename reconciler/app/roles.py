@@ -16,14 +16,14 @@ from reconciler.app.collector import make_collector
 from reconciler.app.reconcile import make_reconciler
 from reconciler.app.webhooks import webhook_routes
 from reconciler.app.worker import make_worker
-from reconciler.errors import ConfigError
+from reconciler.errors import ConfigError, UsageError
 from reconciler.runtime.dispatcher import Dispatcher
 from reconciler.runtime.recount import RecountService
 from reconciler.runtime.retention import RetentionService, Sweep
 from reconciler.runtime.scheduler import LANES, Scheduler
 from reconciler.runtime.service import Service
 from reconciler.runtime.worker import Pace
-from reconciler.settings import Role, Settings
+from reconciler.settings import Role, Settings, Source
 from reconciler.store.aside import PATIENCE
 from reconciler.store.database import Database
 from reconciler.store.deliveries import Deliveries
@@ -82,12 +82,14 @@ class Parts:
 
 
 def causes(settings: Settings) -> frozenset[Cause] | None:
-    """Read the setting `queues`; None: all. Raises ConfigError."""
+    """Read the setting `queues`; None: all. Raises UsageError for a flag, ConfigError for others."""
     known = {cause.value: cause for cause in Cause if cause is not Cause.NATIVE}
     wrong = [name for name in settings.queues if name not in known]
     if wrong:
-        message = f"setting `queues` (from {settings.source('queues')}): no such queue {wrong[0]!r}"
-        raise ConfigError(message, hint=f"there are {', '.join(known)}")
+        source = settings.source("queues")
+        message = f"setting `queues` (from {source}): no such queue {wrong[0]!r}"
+        wrong_at = UsageError if source is Source.FLAG else ConfigError
+        raise wrong_at(message, hint=f"there are {', '.join(known)}")
     return frozenset(known[name] for name in settings.queues) or None
 
 
