@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 
 from reconciler.store.executions import (
+    cancelling,
     claim,
     complete,
     ending,
@@ -151,6 +152,13 @@ def _asking(now: datetime) -> Iterator[tuple[str, bytes, Mapping[str, Any]]]:
     known = {"ids": ["n1"], "automations": ["a7"], "keys": ["k7"]}
     yield "known key", insert._KNOWN, known
     yield "cancel", ending._CANCEL, {"organization": "o1", "id": "q1"}
+    for of, chosen in (
+        ("an automation", read.Filters(automation_id="a7", until=now)),
+        ("an organization", read.Filters(organization_id="o1", until=now)),
+        ("a cause", read.Filters(causes=[Cause.WEBHOOK], until=now)),
+    ):
+        where, values = cancelling._open(chosen)
+        yield f"cancel all of {of}", cancelling._cancelling(where), values
     yield "late", ending._LATE, {}
     yield "switched off", ending._OFF, {}
     yield "get", read._GET, {"organization": "o1", "id": "e7"}

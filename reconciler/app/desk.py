@@ -29,7 +29,7 @@ from reconciler.store.directory import (
 )
 from reconciler.store.event_records import EventRecord, EventRecords
 from reconciler.store.events import Events, NewEvent, Sent, Started
-from reconciler.store.executions import Cancelled, Execution, Executions
+from reconciler.store.executions import Cancelled, Execution, Executions, Filters, Open
 from reconciler.store.executions.repeat import repeats
 from reconciler.store.notify import notify
 from reconciler.store.tokens import MOST, NewToken, Tokens
@@ -162,6 +162,18 @@ class Desk:
         self.who.require(Action.EXECUTIONS_CANCEL)
         found = await self.execution(id_)
         done = await self.executions.cancel(None, found.summary.id)
+        await notify(self.database)
+        return done
+
+    async def count_open(self, filters: Filters) -> Open:
+        """Count what waits and what runs, of those that *filters* choose."""
+        self.who.require(Action.EXECUTIONS_VIEW)
+        return await self.executions.count_open(filters)
+
+    async def cancel_all(self, filters: Filters) -> Open:
+        """Cancel what *filters* choose and what has not ended; raises ConflictError."""
+        self.who.require(Action.EXECUTIONS_CANCEL)
+        done = await self.executions.cancel_all(filters)
         await notify(self.database)
         return done
 

@@ -153,4 +153,5 @@ def _shown(settings: Settings, name: str) -> str:
 
         url = settings.database_url
         return "" if url is None else Database(url.get_secret_value()).place
-    return str(getattr(settings, name))
+    value = getattr(settings, name)
+    return ",".join(value) if isinstance(value, tuple) else str(value)

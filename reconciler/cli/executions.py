@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from reconciler.cli.cancel import cancel
 from reconciler.cli.execution_view import (
     details,
     exit_code,
@@ -20,9 +21,9 @@ from reconciler.cli.given import duration, moment
 from reconciler.cli.options import output_option, server_options, settings_from
 from reconciler.cli.output import document, result, say
 from reconciler.cli.run import wait_for_end
-from reconciler.errors import ConflictError, ExitCode
+from reconciler.errors import ExitCode
 from reconciler.settings import Settings
-from reconciler.store.executions import Cancelled, Execution, Page
+from reconciler.store.executions import Execution, Page
 
 
 @click.group()
@@ -84,31 +85,7 @@ async def _one(settings: Settings, id_: str) -> tuple[Execution, str | None]:
         return found, await desk.link(settings, found)
 
 
-@executions.command()
-@server_options
-@output_option
-@click.argument("execution")
-def cancel(output: str, execution: str, **given: Any) -> int:
-    """Cancel an execution: at once while it waits, soon while it runs."""
-    execution, done = asyncio.run(_cancel(settings_from(given), execution))
-    if done is Cancelled.ENDED:
-        message = f"{execution} has ended already"
-        raise ConflictError(message, hint=f"`reconciler executions show {execution}` tells how")
-    if output == "json":
-        document({"format_version": "1.0", "execution_id": execution, "outcome": done.value})
-    elif done is Cancelled.ASKED:
-        result(f"{execution} runs; its worker has been asked to stop it")
-    else:
-        result(f"{execution} is cancelled")
-    return 0
-
-
-async def _cancel(settings: Settings, id_: str) -> tuple[str, Cancelled]:
-    from reconciler.app.desk import open_desk
-
-    async with open_desk(settings) as desk:
-        found = await desk.execution(id_)
-        return found.summary.id, await desk.cancel(found.summary.id)
+executions.add_command(cancel)
 
 
 @executions.command()

@@ -17,6 +17,7 @@ from reconciler.cli.options import output_option, server_options, settings_from,
 from reconciler.cli.output import document, escape, painter, result, say
 from reconciler.cli.tables import table
 from reconciler.engine.status import Health, Standing, Sync
+from reconciler.kinds.registry import KINDS
 from reconciler.plan.change import Reason
 from reconciler.resource.payload import Object
 from reconciler.settings import Settings
@@ -36,7 +37,11 @@ _STYLE = {
 @specs_option
 @server_options
 @output_option
-@click.option("--kind", help="Only resources of this kind.")
+@click.option(
+    "--kind",
+    type=click.Choice(sorted(KINDS)),
+    help="Only resources of this kind.",
+)
 def status(output: str, kind: str | None, **given: Any) -> int:
     """Show each resource: in sync with git or not, healthy or not; holds, and what happened last."""
     found = asyncio.run(_look(settings_from(given)))

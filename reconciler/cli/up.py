@@ -170,7 +170,7 @@ async def _stay(settings: Settings, stack: Stack, *, with_daemon: bool) -> str |
             await _daemon(settings, stopping)
         else:
             on_signals(stopping.set)
-            tell(settings, None)
+            tell(settings, None, serving=False)
             await stopping.wait()
     finally:
         watching.cancel()

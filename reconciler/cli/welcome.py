@@ -53,15 +53,19 @@ async def first_call(settings: Settings) -> FirstCall | None:
         return None
 
 
-def tell(settings: Settings, call: FirstCall | None) -> None:
-    """Print it; the last line is the sign that everything runs."""
+def tell(settings: Settings, call: FirstCall | None, *, serving: bool = True) -> None:
+    """Print it; the last line is the sign that everything runs. *serving*: the daemon runs, too."""
     paint = painter(sys.stdout)
     owner = settings.state / "n8n" / "owner.json"
     result("")
     result(f"n8n editor   {paint('bold', str(settings.n8n_url))}")
     if owner.is_file():
         result(f"  log in with the e-mail and password in {owner}")
-    result(f"API          {paint('bold', settings.public_url)} - /readyz, /metrics, /api/...")
+    if serving:
+        url = paint("bold", settings.public_url)
+        result(f"API          {url} - /readyz, /metrics, /api/...")
+    else:
+        result("no daemon    `reconciler daemon` starts one: until then nothing runs by itself")
     if call is not None:
         result(f"webhook      {call.name}; start it with")
         if call.curl:

@@ -17,14 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reconciler.spec.quantity import parse_duration
 from reconciler.store.event_records import EventState
-from reconciler.trigger.execution import Cause, Status
+from reconciler.trigger.execution import CALLERS_KEY, Cause, Status
 from reconciler.trigger.jsonbody import BadJson, read_json
 from reconciler.web.answers import Refused
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 MAX_PAGE: Final = 200
 MAX_WAIT: Final = 60.0  # seconds
-_ID: Final = r"^[!-~]{1,200}$"
 _FAR: Final = timedelta(days=3660)
 
 
@@ -36,7 +35,7 @@ class EventBody(BaseModel):
     type: Annotated[str, Field(max_length=100)] = Field(
         description="A trigger type such as DOCUMENT_UPLOADED, or an event name"
     )
-    id: Annotated[str, Field(pattern=_ID)] | None = Field(
+    id: Annotated[str, Field(pattern=CALLERS_KEY)] | None = Field(
         default=None, description="Yours, unique in the organization; made up if left out"
     )
     data: dict[str, Any] = Field(
@@ -116,7 +115,7 @@ def body_of(
 
 async def run_call(
     request: Request,
-    idempotency_key: Annotated[str | None, Header(pattern=_ID)] = None,
+    idempotency_key: Annotated[str | None, Header(pattern=CALLERS_KEY)] = None,
     wait: Annotated[str | None, Query(max_length=20)] = None,
 ) -> RunCall:
     """Read a call that asks for a run; raises Refused."""

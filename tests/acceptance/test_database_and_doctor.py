@@ -49,6 +49,7 @@ def test_doctor_says_where_each_setting_came_from(on_fake: Stage) -> None:
 
     assert done["ok"]
     assert {"value": "3", "from": "reconciler.toml"} == done["settings"]["concurrency"]
+    assert "api,scheduler,worker,reconciler" == done["settings"]["roles"]["value"]
     assert "environment" == done["settings"]["n8n_url"]["from"]
     assert "(secret)" == done["settings"]["n8n_api_key"]["value"]
     assert {"database", "n8n", "encryption key"} <= {check["name"] for check in done["checks"]}

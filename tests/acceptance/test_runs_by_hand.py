@@ -26,6 +26,12 @@ def json_of(stage: Stage, *words: str) -> Any:
     return stage.shell.ok(*words, "-o", "json").document
 
 
+def one_cancelled(stage: Stage, id_: str) -> Any:
+    """Cancel one execution and give what became of it."""
+    [outcome] = json_of(stage, "executions", "cancel", id_)["executions"]
+    return outcome
+
+
 def ended(stage: Stage, id_: str, status: str, **columns: Any) -> None:
     """End an execution as a worker does."""
     names = "".join(f', "{name}" = %s' for name in columns)
@@ -67,7 +73,7 @@ def test_the_beginning_of_an_id_is_enough(stage: Stage) -> None:
 
     assert id_ == json_of(stage, "executions", "show", id_[:10])["id"]
     assert id_ == json_of(stage, "why", id_[:10])["execution_id"]
-    assert id_ == json_of(stage, "executions", "cancel", id_[:10])["execution_id"]
+    assert id_ == one_cancelled(stage, id_[:10])["execution_id"]
     assert id_ == json_of(stage, "executions", "retry", id_[:10])["retry_of"]
     watched = stage.shell.run("executions", "watch", id_[:10])
     assert (1, True) == (watched.code, id_ in watched.out)
@@ -136,13 +142,59 @@ def test_cancel_and_retry(stage: Stage) -> None:
     id_ = json_of(stage, "run", "greet", "--input", '[{"a": 1}, {"a": 2}]')["execution_id"]
 
     early = stage.shell.run("executions", "retry", id_)
-    cancelled = json_of(stage, "executions", "cancel", id_)
+    cancelled = one_cancelled(stage, id_)
     late = stage.shell.run("executions", "cancel", id_)
     again = json_of(stage, "executions", "retry", id_)
 
     assert (6, "cancelled", 6) == (early.code, cancelled["outcome"], late.code)
     shown = json_of(stage, "executions", "show", again["execution_id"])
     assert ([{"a": 1}, {"a": 2}], id_) == (shown["trigger_data"], shown["retry_of"])
+
+
+def test_several_are_cancelled_at_once_or_none_when_one_is_unknown(stage: Stage) -> None:
+    ids = [json_of(stage, "run", "greet")["execution_id"] for _ in range(3)]
+
+    unknown = stage.shell.run("executions", "cancel", ids[0], "nope")
+    assert (64, "") == (unknown.code, unknown.out)
+    done = stage.shell.ok("executions", "cancel", *ids[:2], ids[0])
+    assert [f"{id_} is cancelled" for id_ in ids[:2]] == done.out.splitlines()
+
+    some_late = stage.shell.run("executions", "cancel", *ids, "-o", "json")
+    outcomes = [one["outcome"] for one in some_late.document["executions"]]
+    assert (6, ["ended", "ended", "cancelled"]) == (some_late.code, outcomes)
+    assert f"{ids[0]}, {ids[1]} have ended already" in some_late.err
+
+
+def test_all_that_filters_choose_are_cancelled_and_nothing_else(stage: Stage) -> None:
+    for name in ("greet", "greet", "greet", "other"):
+        stage.shell.ok("run", name)
+    [old, running, *_] = json_of(stage, "executions", "list", "--automation", "greet")["executions"]
+    ended(stage, old["id"], "SUCCESS")
+    stage.rows("UPDATE workflow_executions SET status = 'RUNNING' WHERE id = %s", running["id"])
+    words = ("executions", "cancel", "--automation", "greet")
+
+    nobody = stage.shell.run(*words)
+    assert (5, "") == (nobody.code, nobody.out), nobody.said
+    assert "give --yes" in nobody.err
+    for wrong in (("executions", "cancel"), (*words, old["id"])):
+        done = stage.shell.run(*wrong)
+        assert (64, True) == (done.code, "choose them with filters" in done.err)
+    assert {"asked": 0, "cancelled": 0} == tally(stage, *words, "--until", "2020-01-01")
+    assert {"asked": 1, "cancelled": 1} == tally(stage, *words)
+    assert {"asked": 0, "cancelled": 0} == tally(stage, *words)
+
+    statuses = """SELECT e.status::text, count(*), count("cancelRequestedAt") FROM
+        workflow_executions AS e GROUP BY 1 ORDER BY 1"""
+    assert [("CANCELLED", 1, 1), ("QUEUED", 1, 0), ("RUNNING", 1, 1), ("SUCCESS", 1, 0)] == (
+        stage.rows(statuses)
+    )
+    assert "nothing that waits or runs" in stage.shell.ok(*words, "--yes").err
+
+
+def tally(stage: Stage, *words: str) -> Any:
+    """Cancel what filters choose, and give how many it were."""
+    found = json_of(stage, *words, "--yes")
+    return {name: found[name] for name in ("asked", "cancelled")}
 
 
 def test_what_is_wrong_is_said_with_its_exit_code(stage: Stage) -> None:
@@ -153,6 +205,7 @@ def test_what_is_wrong_is_said_with_its_exit_code(stage: Stage) -> None:
         (("run", "greet", "--input", "@missing.json"), 64, "can't read missing.json"),
         (("run", "greet", "--trigger", "nope"), 64, 'no active trigger "nope": scans'),
         (("run", "greet", "--timeout", "soon"), 64, "is not a duration"),
+        (("status", "--kind", "Automaton"), 64, "is not one of 'Automation'"),
         (("executions", "show", "nope"), 64, "there is no execution"),
         (("executions", "watch", "nope"), 64, "there is no execution"),
         (("executions", "list", "--since", "soon"), 64, "neither a time"),

@@ -183,6 +183,22 @@ def test_servers_that_are_given_are_used_and_not_ended(
         assert [("Acme",)] == connection.execute("SELECT name FROM organization").fetchall()
 
 
+def test_without_a_daemon_it_says_so_and_names_no_address_of_one(
+    tmp_path: Path, postgres_url: str, fake: FakeN8n, fake_url: str
+) -> None:
+    env = bare_environment(DATABASE_URL=postgres_url, N8N_URL=fake_url, N8N_API_KEY=fake.api_key)
+    shell = Shell(folder=tmp_path, env=env, starter=FreshInterpreter())
+    Repository(tmp_path / "specs", "acme").organization().automation("greet")
+
+    running = shell.start("up", "--no-daemon")
+    until(lambda: "Ctrl-C stops" in running.out_so_far(), 60)
+    done = interrupt(running)
+
+    assert 0 == done.code, done.said
+    assert "`reconciler daemon` starts one" in done.out
+    assert "API" not in done.out
+
+
 def test_ctrl_c_while_it_starts_leaves_nothing_behind(shell: Shell) -> None:
     running = shell.start("up")
     until(lambda: "postgres pid" in servers(shell.folder) and alive(servers(shell.folder)), 60)

@@ -106,7 +106,7 @@ async def test_many_wait_for_results_and_hear_of_them_soon(upgraded_url: str, pl
         results = await asyncio.gather(*waiting)
 
     assert {one.summary.status for one in results if one is not None} == {Status.SUCCESS}
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
 
 
 async def test_waiting_ends_with_its_time_and_says_how_far_it_is(place: Desk) -> None:
@@ -118,7 +118,7 @@ async def test_waiting_ends_with_its_time_and_says_how_far_it_is(place: Desk) ->
 
     assert found is not None
     assert found.summary.status is Status.QUEUED
-    assert 0.2 <= time.monotonic() - began < 1
+    assert 0.2 <= time.monotonic() - began < 10
     assert await place.executions.wait_result("nobody", 5) is None
 
 

@@ -98,7 +98,7 @@ def error(answer: bytes) -> tuple[int, str]:
 async def test_half_a_header_is_dropped_in_time(server: Running, head: bytes) -> None:
     began = time.perf_counter()
     assert await server.raw(head) == b""
-    assert 0.4 < time.perf_counter() - began < 2.0
+    assert 0.4 < time.perf_counter() - began < 5.0
 
 
 async def test_a_header_that_dribbles_in_is_dropped_in_time(server: Running) -> None:
@@ -109,7 +109,7 @@ async def test_a_header_that_dribbles_in_is_dropped_in_time(server: Running) -> 
             break
         writer.write(bytes([byte]))
         await asyncio.sleep(0.05)
-    assert time.perf_counter() - began < 2.0
+    assert time.perf_counter() - began < 5.0
     writer.close()
 
 
@@ -122,7 +122,7 @@ async def test_the_second_header_of_a_connection_has_its_time_too(server: Runnin
     writer.write(whole[:-4])
     async with asyncio.timeout(5):
         assert await reader.read() == b""
-    assert 0.4 < time.perf_counter() - began < 2.0
+    assert 0.4 < time.perf_counter() - began < 5.0
     writer.close()
 
 
@@ -130,7 +130,7 @@ async def test_half_a_body_is_answered_in_time(server: Running) -> None:
     head = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 10\r\n\r\nabc"
     began = time.perf_counter()
     assert error(await server.raw(head)) == (408, "too-slow")
-    assert 0.7 < time.perf_counter() - began < 3.0
+    assert 0.7 < time.perf_counter() - began < 6.0
     assert server.echo.calls == 0
 
 

@@ -85,7 +85,7 @@ async def test_a_server_that_never_answers_is_given_up_in_time() -> None:
             with pytest.raises(DatabaseUnreachable):
                 await database.ready()
 
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 20
 
 
 async def test_a_database_that_is_missing_is_told_apart(upgraded_url: str) -> None:

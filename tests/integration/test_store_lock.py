@@ -97,7 +97,7 @@ async def test_waiting_ends_after_the_time_that_was_given(database: Database) ->
             async with lock_of(database, "bob").acquire(0.3):
                 raise AssertionError
 
-    assert 0.25 < time.monotonic() - started < 3
+    assert 0.25 < time.monotonic() - started < 10
 
 
 async def test_of_many_at_once_only_one_is_inside(database: Database) -> None:

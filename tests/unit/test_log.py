@@ -190,13 +190,13 @@ def test_ten_thousand_secrets_cost_no_more_than_one() -> None:
     redactor.register(f"secret number {n}" for n in range(10_000))
     text = "no news today, " * 1000 + "secret number 77"
 
-    began = time.perf_counter()
+    began = time.process_time()
     assert redactor.text(text).endswith("***")
-    first = time.perf_counter() - began
-    began = time.perf_counter()
+    first = time.process_time() - began
+    began = time.process_time()
     redactor.text(text)
 
-    assert time.perf_counter() - began < 0.1 + first
+    assert time.process_time() - began < 0.1 + first
 
 
 def test_deep_and_odd_values_end() -> None:

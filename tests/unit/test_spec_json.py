@@ -60,9 +60,9 @@ def test_what_only_looks_odd_is_read(text: str) -> None:
     "text", ['"' + '\\"' * 500_000, '["' * 200_000, '"' * 500_001, "\\" * 500_000]
 )
 def test_broken_texts_take_no_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(found(text)) == 1
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @given(st.text(max_size=100) | st.text(alphabet='[]{}",:\\u1e-. \n', max_size=60))

@@ -48,9 +48,9 @@ def bomb(levels: int, width: int) -> str:
     ids=["brackets", "braces", "dashes", "questions", "indentation", "closed brackets"],
 )
 def test_a_hundred_thousand_levels_are_one_error_and_take_no_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     documents, found = parse(text, "a.yaml")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert documents == []
     assert [item.code for item in found] == ["YML102"]
 
@@ -62,9 +62,9 @@ def test_depth_up_to_the_limit_is_fine() -> None:
 
 @pytest.mark.parametrize("levels", [6, 9, 30])
 def test_an_alias_bomb_is_refused_before_anything_is_built(levels: int) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert codes(bomb(levels, 9)) == ["YML103"]
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_a_few_aliases_are_fine() -> None:

@@ -55,9 +55,9 @@ def test_conditions_and_nesting_are_bounded() -> None:
 
 
 def test_a_pattern_that_would_hang_other_engines_takes_no_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert codes({"a": {"matches": "(a+)+$"}, "b": {"matches": "(x+x+)+y"}}) == []
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 _operand = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.lists(st.integers())

@@ -42,10 +42,10 @@ def test_anything_else_is_refused_in_one_way(body: bytes) -> None:
     ],
 )  # fmt: skip
 def test_hostile_bodies_are_refused_at_once(body: bytes) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(BadJson):
         read_json(body)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_what_looks_hostile_and_is_not() -> None:

@@ -69,13 +69,13 @@ def test_what_is_no_filter_is_said_and_not_guessed(text: str) -> None:
 
 def test_a_pattern_sees_a_bounded_text_and_takes_no_time() -> None:
     test = compile_filter({"a": {"matches": "(a+)+$"}})
-    start = time.perf_counter()
+    start = time.process_time()
 
     assert not test({"a": "a" * (MAX_SUBJECT - 1) + "!"})
     with pytest.raises(FilterFailed, match="longer than"):
         test({"a": "a" * (MAX_SUBJECT + 1)})
 
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 JSON = st.recursive(

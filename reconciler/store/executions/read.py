@@ -219,9 +219,19 @@ def _filled(filters: Filters) -> dict[str, Any]:
     }
 
 
+def conditions(filters: Filters) -> tuple[list[str], dict[str, Any]]:
+    """Give the conditions that *filters* put on a row of executions named e, and their values."""
+    values = _filled(filters)
+    return _asked(values), values
+
+
+def _asked(values: Mapping[str, Any]) -> list[str]:
+    return [text for name, text in _CONDITIONS.items() if values.get(name) is not None]
+
+
 def _listing(values: Mapping[str, Any], count: int) -> bytes:
     """Write the statement; the page is found first, by an index, and only its rows are joined."""
-    asked = [text for name, text in _CONDITIONS.items() if values.get(name) is not None]
+    asked = _asked(values)
     where = f"WHERE {' AND '.join(asked)}" if asked else ""
     return f"""
         SELECT {_SUMMARY} FROM (
