@@ -16,9 +16,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from reconciler.runtime.scheduler import Scheduler
 from reconciler.store import migrate
 from reconciler.store.database import Database
 from tests import servers
+from tests.integration.tenants import Tenants
+from tests.integration.timetable import acme, equip, scheduler_at
+from tests.worker_rig import Desk, desk
 
 OTHER_SERVER = "RECONCILER_TEST_POSTGRES"
 
@@ -72,3 +76,25 @@ def new_id() -> Callable[[], str]:
     """Ids in the order they were asked for."""
     numbers = itertools.count(1)
     return lambda: f"id{next(numbers):04}"
+
+
+@pytest.fixture
+async def place(upgraded_url: str) -> AsyncIterator[Desk]:
+    """What stores of executions work on: an upgraded database, opened."""
+    async with desk(upgraded_url) as opened:
+        yield opened
+
+
+@pytest.fixture(params=[False, True], ids=["bare", "equipped"])
+def world(upgraded_url: str, request: pytest.FixtureRequest) -> Iterator[Tenants]:
+    """An automation with what the short statement asks for, or without, so that it goes round."""
+    with acme(upgraded_url) as tenants:
+        if request.param:
+            equip(tenants)
+        yield tenants
+
+
+@pytest.fixture
+async def scheduler(upgraded_url: str) -> AsyncIterator[Scheduler]:
+    async with scheduler_at(upgraded_url) as scheduler:
+        yield scheduler

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from reconciler.errors import ConflictError
 from reconciler.store.executions import Filters, Open, cancelling
 from reconciler.trigger.execution import Claimed
-from tests.worker_rig import Desk, desk
+from tests.worker_rig import Desk
 
 ALL = Filters(automation_id="a1")
-
-
-@pytest.fixture
-async def place(upgraded_url: str) -> AsyncIterator[Desk]:
-    async with desk(upgraded_url) as opened:
-        yield opened
 
 
 async def take(place: Desk, count: int) -> list[Claimed]:

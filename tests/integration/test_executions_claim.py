@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,18 +13,12 @@ from reconciler.app import new_id
 from reconciler.store.database import Database
 from reconciler.store.executions import Executions
 from reconciler.trigger.execution import Cause, Claimed, Ended, NewExecution, Status
-from tests.worker_rig import Desk, desk
+from tests.worker_rig import Desk
 
 STATE = (
     "SELECT breaker, running, probe_execution_id FROM reconciler.automation_runtime "
     "WHERE automation_id = %(id)s"
 )
-
-
-@pytest.fixture
-async def place(upgraded_url: str) -> AsyncIterator[Desk]:
-    async with desk(upgraded_url) as opened:
-        yield opened
 
 
 async def take(place: Desk, count: int = 10, worker: str = "w1") -> list[Claimed]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from reconciler.store.executions import Cancelled
 from reconciler.trigger.execution import Claimed, Ended, Status
-from tests.worker_rig import Desk, desk
+from tests.worker_rig import Desk
 
 COUNTERS = (
     'SELECT "executionCount", "successCount", "failureCount" FROM automations WHERE id = %(id)s'
@@ -20,12 +19,6 @@ ATTEMPTS = """
 SELECT attempt, worker, outcome, error, n8n_execution_id, finished_at IS NOT NULL
 FROM reconciler.execution_attempts WHERE execution_id = %(id)s ORDER BY attempt
 """
-
-
-@pytest.fixture
-async def place(upgraded_url: str) -> AsyncIterator[Desk]:
-    async with desk(upgraded_url) as opened:
-        yield opened
 
 
 async def take(place: Desk, count: int = 10, worker: str = "w1") -> list[Claimed]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ from reconciler.resource.payload import Value
 from reconciler.store.database import Database
 from reconciler.store.executions import Executions
 from reconciler.trigger.execution import Accepted, Cause, NewExecution, Refusal, Status
-from tests.worker_rig import Desk, desk
+from tests.worker_rig import Desk
 
 ROW = """
 SELECT status::text, "orgId", cause, method, "triggerId", priority, "maxAttempts",
@@ -22,12 +21,6 @@ SELECT status::text, "orgId", cause, method, "triggerId", priority, "maxAttempts
     round(extract(epoch FROM "queueDeadline" - "runAt"))::integer
 FROM workflow_executions WHERE id = %(id)s
 """
-
-
-@pytest.fixture
-async def place(upgraded_url: str) -> AsyncIterator[Desk]:
-    async with desk(upgraded_url) as opened:
-        yield opened
 
 
 def asked(automation: str = "a1", data: Value = None, **fields: Any) -> NewExecution:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,18 +10,12 @@ from reconciler.app import new_id
 from reconciler.store.database import Database
 from reconciler.store.executions import Cancelled, Executions
 from reconciler.trigger.execution import Claimed, Ended, Status
-from tests.worker_rig import Desk, desk
+from tests.worker_rig import Desk
 
 STATE = (
     "SELECT breaker, running, probe_execution_id FROM reconciler.automation_runtime "
     "WHERE automation_id = %(id)s"
 )
-
-
-@pytest.fixture
-async def place(upgraded_url: str) -> AsyncIterator[Desk]:
-    async with desk(upgraded_url) as opened:
-        yield opened
 
 
 async def take(place: Desk, count: int = 10, worker: str = "w1") -> list[Claimed]:

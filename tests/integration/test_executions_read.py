@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -16,13 +15,7 @@ from reconciler.store.database import Database
 from reconciler.store.executions import Executions, Filters
 from reconciler.store.notify import CHANNEL, Listener, Notifier
 from reconciler.trigger.execution import Cause, Ended, NewExecution, Status
-from tests.worker_rig import Desk, desk
-
-
-@pytest.fixture
-async def place(upgraded_url: str) -> AsyncIterator[Desk]:
-    async with desk(upgraded_url) as opened:
-        yield opened
+from tests.worker_rig import Desk
 
 
 async def finish(place: Desk, count: int = 100) -> list[str]:

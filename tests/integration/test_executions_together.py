@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,17 +14,11 @@ from reconciler.errors import ConflictError, DatabaseUnreachable
 from reconciler.store.database import Database
 from reconciler.store.executions import Executions
 from reconciler.trigger.execution import Claimed, Ended, Status
-from tests.worker_rig import Desk, desk
+from tests.worker_rig import Desk
 
 COUNTERS = (
     'SELECT "executionCount", "successCount", "failureCount" FROM automations WHERE id = %(id)s'
 )
-
-
-@pytest.fixture
-async def place(upgraded_url: str) -> AsyncIterator[Desk]:
-    async with desk(upgraded_url) as opened:
-        yield opened
 
 
 async def take(place: Desk, count: int = 10, worker: str = "w1") -> list[Claimed]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -27,12 +26,6 @@ SLOWLY = """
 CREATE TRIGGER slow AFTER UPDATE ON workflow_executions FOR EACH STATEMENT EXECUTE FUNCTION slow()
 """
 ALL = b"SELECT automation_id FROM reconciler.automation_runtime"
-
-
-@pytest.fixture
-async def place(upgraded_url: str) -> AsyncIterator[Desk]:
-    async with desk(upgraded_url) as opened:
-        yield opened
 
 
 async def test_an_automation_that_a_hand_blocked_goes_on(place: Desk) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,30 +13,13 @@ from reconciler.runtime.scheduler import Scheduler
 from tests.integration.tenants import Tenants
 from tests.integration.timetable import (
     NOW,
-    acme,
     due,
-    equip,
     look,
     past,
     runs,
     schedule,
     scheduler_at,
 )
-
-
-@pytest.fixture(params=[False, True], ids=["bare", "equipped"])
-def world(upgraded_url: str, request: pytest.FixtureRequest) -> Iterator[Tenants]:
-    """An automation with what the short statement asks for, or without, so that it goes round."""
-    with acme(upgraded_url) as tenants:
-        if request.param:
-            equip(tenants)
-        yield tenants
-
-
-@pytest.fixture
-async def scheduler(upgraded_url: str) -> AsyncIterator[Scheduler]:
-    async with scheduler_at(upgraded_url) as scheduler:
-        yield scheduler
 
 
 async def test_a_new_schedule_gets_its_next_fire_and_starts_nothing(
