@@ -27,10 +27,12 @@ from reconciler.errors import (
     N8nUnreachable,
     ReconcilerError,
 )
+from reconciler.n8n.deep import read_deep
 from reconciler.resource.payload import Json, Object
 
 _DETAIL_LIMIT = 1000
 _TOO_MANY = 429
+_LONGEST_WAIT = 86_400.0  # seconds; whoever asks for more makes a mistake
 _TEMPORARY = frozenset({408, 425, 429})
 _WRONG_ADDRESS = "check that N8N_URL is the address of n8n itself, and that its public API is on"
 
@@ -151,8 +153,11 @@ def _forbidden(detail: str) -> str:
 
 def _json(answer: Answer) -> Json:
     try:
-        value: Json = json.loads(answer.content)
-    except (ValueError, RecursionError):
+        try:
+            value: Json = json.loads(answer.content)
+        except RecursionError:  # one run's data, which must not hide the others in a listing
+            value = read_deep(answer.content)
+    except ValueError:
         return None
     return value
 
@@ -185,18 +190,18 @@ def retry_after(answer: Answer, now: datetime) -> float | None:
         return None
     try:
         if text.strip().isdecimal():
-            return float(text)
+            return min(float(text), _LONGEST_WAIT)
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
+    return min(max(0.0, (aware - now).total_seconds()), _LONGEST_WAIT)
 
 
 def ahead(headers: Mapping[str, str], now: datetime, known: float | None) -> float | None:
     """How many seconds the clock that wrote an answer's ``Date`` is ahead; *known* if it has none."""
     try:
         moment = parsedate_to_datetime(headers.get("date", ""))
-    except ValueError:
+    except (ValueError, OverflowError):
         return known
     return known if moment.tzinfo is None else (moment - now).total_seconds()

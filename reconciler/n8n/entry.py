@@ -42,7 +42,7 @@ _NOT_KEPT = frozenset({
 
 
 class NotStarted(ReconcilerError):
-    """For certain no run began.
+    """No run began: for certain, or as far as n8n shows (*certain* is false then).
 
     *retryable*: it may work later, after *retry_after* seconds at least if that is given;
     *unreachable*: n8n itself is away, which says nothing about the workflow.
@@ -61,6 +61,7 @@ class NotStarted(ReconcilerError):
         self.retryable = retryable
         self.unreachable = unreachable
         self.retry_after = retry_after
+        self.certain = True
 
 
 class StartUnknown(ReconcilerError):
@@ -70,6 +71,7 @@ class StartUnknown(ReconcilerError):
         super().__init__(message)
         self.answer = answer  # of the workflow, if a run began
         self.otherwise = otherwise  # what to raise if none did
+        otherwise.certain = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,10 @@ class Follower:
             return False
         return run.ended or await self._runs.stop(run.id)
 
+    async def reachable(self) -> bool:
+        """Whether n8n answers at all, whatever it says of one run."""
+        return await self._runs.reachable()
+
     async def _seek(
         self, workflow_id: str, correlation: str, execution_id: str | None, since: datetime
     ) -> Run | None:

@@ -19,6 +19,7 @@ OUTPUT_LIMIT: Final = 256 * 1024  # bytes of JSON
 _MESSAGE_LIMIT = 4000  # characters
 _STACK_LIMIT = 16_000
 _TEXT_LIMIT = 1000  # of a long text in an item that is too large as a whole
+_DEEPEST = 200  # lists and objects in each other; many a reader of JSON goes no deeper
 _HIDDEN = "[hidden]"
 _SECRET_HEADERS = frozenset(
     {ENTRY_HEADER.lower(), "authorization", "cookie", "proxy-authorization", "x-api-key"}
@@ -125,8 +126,13 @@ def _cut(items: list[Json], limit: int) -> tuple[list[Json], bool]:
     if '"headers": {' in text or any(bad in text for bad in _BAD_TEXT):
         items = [_cleaned(item) for item in items]
         text = json.dumps(items)
+    # Counting costs next to nothing, and few outputs have as many brackets.
+    deep = text.count("[") + text.count("{") > _DEEPEST and _is_deeper(items, _DEEPEST)
+    if deep:
+        items = [_shallow(item, _DEEPEST - 1) for item in items]
+        text = json.dumps(items)
     if len(text) <= limit:
-        return items, False
+        return items, deep
     kept: list[Json] = []
     size = 2
     for item in items:
@@ -279,6 +285,25 @@ def _shortened(value: Json) -> Json:
     if isinstance(value, dict):
         return {key: _shortened(one) for key, one in value.items()}
     return value
+
+
+def _is_deeper(value: Json, levels: int) -> bool:
+    """Whether lists and objects are nested more than *levels* times."""
+    if not isinstance(value, list | dict):
+        return False
+    inner = value if isinstance(value, list) else value.values()
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
+
+
+def _shallow(value: Json, levels: int) -> Json:
+    """Cut away what is nested more than *levels* times."""
+    if not isinstance(value, list | dict):
+        return value
+    if levels == 0:
+        return "[nested too deeply]"
+    if isinstance(value, list):
+        return [_shallow(one, levels - 1) for one in value]
+    return {key: _shallow(one, levels - 1) for key, one in value.items()}
 
 
 def _object(value: Json | Mapping[str, Json]) -> Object:

@@ -190,6 +190,10 @@ class Runs:
             row["dataTooLargeToDisplay"] = True
         return read_run(row, self._output_limit, entered=entered)
 
+    async def outline(self, id_: str) -> Run:
+        """Read one run without its data; raises N8nNotFound."""
+        return self.read(await self._api.get(f"/executions/{id_}"))
+
     async def stop(self, execution_id: str) -> bool:
         """Stop a run, or find that it has ended; False: n8n doesn't know it."""
         if not execution_id.isdecimal():

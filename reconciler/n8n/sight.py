@@ -8,19 +8,24 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from reconciler.errors import N8nError
+from reconciler.log import get_logger
 from reconciler.n8n.horizon import Horizon
 from reconciler.n8n.outcome import Run, RunState, gone
 from reconciler.n8n.runs import TOO_LARGE, Runs, number
 from reconciler.resource.payload import Json, Object
+
+_LOG = get_logger("worker")
 
 _REMEMBERED = 20_000  # ids of executions that are none of ours
 _LARGE_ROW = 64 * 1024  # mean bytes of a row from where rows are read one by one
 _FEW_OURS = 0.25  # share of rows that are ours below which they are read one by one
 _GLANCE = 0.05  # seconds that any call may take
 _SPACING = 3  # the time between two questions, in times of what the last one took
+_BACK = 500  # runs behind the newest that are looked at again when n8n's ids went back
 _MEMORY = 0.8  # of the mean size and share, from one listing to the next
 
 
@@ -171,8 +176,12 @@ class Sight:
         slow = begun >= self._next_slow and any(
             begun - watch.born >= self._young() for watch in self.watches
         )
+        trouble: N8nError | None = None
         if slow:
-            await self._look_among_running()
+            try:
+                await self._look_among_running()
+            except N8nError as error:  # maybe about one run: those that began just now can be told
+                trouble = error
         new = [watch for watch in self.watches if self._is_new(watch, begun)]
         if new:
             asked = asyncio.get_running_loop().time()
@@ -181,8 +190,11 @@ class Sight:
             self._cost = self._asked - asked
             self._adapt(found, new)
         if slow:
-            self._conclude(begun)
             self._next_slow = asyncio.get_running_loop().time() + self._patience()
+            if trouble is None:
+                await self._conclude(begun)
+            elif not new:
+                raise trouble
 
     def _adapt(self, found: int, new: list[Watch]) -> None:
         calls = [one.settled - one.born for one in new if one.settled is not None and one.sure]
@@ -234,7 +246,7 @@ class Sight:
             elif self._may_be_ours(row):
                 large.append((str(id_), sizes[-1], row.get("startedAt")))
         for id_text, size, began in large:
-            run = await self._runs.get(id_text, size)
+            run = await self._large(id_text, size)
             if run is not None and self._note(run, readable=size <= TOO_LARGE):
                 found += 1
                 self._horizon.learn(began, asked)
@@ -242,6 +254,13 @@ class Sight:
         if found and self._bounded is None:
             self._bounded = await self._runs.bounds_hold()
         return found
+
+    async def _large(self, id_: str, size: int) -> Run | None:
+        """Read a run of its own; None: n8n doesn't tell, which must not hide the others."""
+        try:
+            return await self._runs.get(id_, size)
+        except N8nError:
+            return None
 
     def _since(self, new: list[Watch], now: float) -> str | None:
         """Give n8n's time before all of *new* began, unless one of them should have shown by now."""
@@ -309,19 +328,35 @@ class Sight:
     def _by_id(self, id_: str) -> Watch | None:
         return next((w for w in self._watches.values() if w.execution_id == id_), None)
 
-    def _conclude(self, begun: float) -> None:
+    async def _conclude(self, begun: float) -> None:
         """Give up runs that were in neither listing, though n8n has had the time to show them."""
-        for watch in self._absent(begun):
-            watch.end(None)
+        absent = self._absent(begun)
+        if not absent or await self._counts_anew():
+            return
+        for watch in absent:
+            watch.missed += 1
+            # Once is not enough: n8n lists a run in neither state while it is ending it.
+            if watch.missed > 3:
+                watch.end(None)
 
-    def _absent(self, begun: float) -> Iterable[Watch]:
+    async def _counts_anew(self) -> bool:
+        """Notice that n8n's ids went back: its database is another one, or one from a backup."""
+        newest = await self._runs.newest()
+        if newest >= (self._newest or 0):
+            return False
+        _LOG.warning("n8n_counts_anew", newest=newest, before=self._newest)
+        self._newest = newest
+        self._foreign.clear()
+        for watch in self.watches:
+            watch.after = min(watch.after, max(0, newest - _BACK))
+        return True
+
+    def _absent(self, begun: float) -> list[Watch]:
+        absent: list[Watch] = []
         for watch in self.watches:
             if watch.execution_id is not None or watch.settled is None:
                 continue
             patience = self._pace.sure if watch.sure else self._pace.unseen
-            if begun - watch.settled < patience or watch.workflow_id in self._unread:
-                continue
-            # Once is not enough: n8n lists a run in neither state while it is ending it.
-            watch.missed += 1
-            if watch.missed > 3:
-                yield watch
+            if begun - watch.settled >= patience and watch.workflow_id not in self._unread:
+                absent.append(watch)
+        return absent

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from reconciler.log import get_logger
 from reconciler.n8n.outcome import Run, RunState, gone
 from reconciler.n8n.runs import TOO_LARGE, Runs, number
 from reconciler.resource.payload import Object, Value
-from reconciler.store.native import Home, NativeRun, NativeRuns, key_of
+from reconciler.store.native import Home, NativeRun, NativeRuns, OpenRun, key_of
 from reconciler.trigger.execution import Status
 
 _log = get_logger("collector")
@@ -107,9 +107,8 @@ class Collector:
         found = self._candidates(rows, homes)
         ended = await self._record(found, homes)
         await self._begin(found, homes)
-        ended += await self._follow({str(row["id"]) for row in running})
         await self._advance(rows)
-        return ended
+        return ended + await self._follow({str(row["id"]) for row in running})
 
     async def _new_rows(self, until: datetime) -> list[Object]:
         """List what is not running and not known to be recorded, newest first."""
@@ -148,17 +147,28 @@ class Collector:
     async def _record(self, found: list[Run], homes: dict[str, Home]) -> int:
         """Write the runs that have ended, some at a time."""
         over = [run for run in found if run.ended]
-        pairs = [(homes[run.workflow_id].automation_id, _key(run)) for run in over]
-        known = await self._native.ended(pairs) if pairs else set()
-        missing = [run for run in over if _key(run) not in known]
+        pairs = [
+            (homes[run.workflow_id].automation_id, key)
+            for run in over
+            for key in (_key(run), _key_anew(run))
+        ]
+        known = await self._native.ended(pairs) if pairs else {}
+        missing: list[Run] = []
+        keys: dict[str, str] = {}
         for run in over:
-            if _key(run) in known:
+            key = _key(run)
+            if (end := known.get(key)) is not None and run.started_at and run.started_at > end:
+                key = _key_anew(run)  # the recorded one had ended before: n8n's ids went back
+            if key in known:
                 self._settle(run.id)
+            else:
+                keys[run.id] = key
+                missing.append(run)
         recorded = 0
         for at in range(0, len(missing), _AT_ONCE):
             if at:
                 await self._native.take(self._holder, self._rhythm.lease)
-            recorded += await self._write(missing[at : at + _AT_ONCE], homes)
+            recorded += await self._write(missing[at : at + _AT_ONCE], homes, keys)
         return recorded
 
     async def _begin(self, found: list[Run], homes: dict[str, Home]) -> None:
@@ -169,9 +179,11 @@ class Collector:
         ]
         self._alive_before = {run.id for run in alive}
         if lasting:
-            await self._write(lasting, homes)
+            await self._write(lasting, homes, {run.id: _key(run) for run in lasting})
 
-    async def _write(self, found: list[Run], homes: dict[str, Home]) -> int:
+    async def _write(
+        self, found: list[Run], homes: dict[str, Home], keys: Mapping[str, str]
+    ) -> int:
         rows: list[NativeRun] = []
         for run in found:
             home = homes[run.workflow_id]
@@ -179,7 +191,7 @@ class Collector:
             if full is None or await self._is_ours(full, home):
                 self._settle(run.id)
             else:
-                rows.append(_row(full, home.automation_id, _key(full)))
+                rows.append(_row(full, home.automation_id, keys[run.id]))
         ended = await self._native.record(rows)
         for row in rows:
             self._settle(row.n8n_execution_id)
@@ -210,19 +222,45 @@ class Collector:
     async def _follow(self, alive: Collection[str]) -> int:
         """Look after the rows that are RUNNING: n8n may be done with them."""
         rows: list[NativeRun] = []
-        for one in await self._native.open():
-            if one.cancel_requested:
-                await self._runs.stop(one.n8n_execution_id)
-            elif one.n8n_execution_id in alive:
+        open_ = await self._native.open()
+        if any(one.n8n_execution_id not in alive for one in open_):
+            waiting = [row async for row in self._runs.listed(status="waiting")]
+            alive = {*alive, *(str(row["id"]) for row in waiting)}
+        for one in open_:
+            if not one.cancel_requested and one.n8n_execution_id in alive:
                 continue
-            run = await self._runs.get(one.n8n_execution_id, entered=True)
-            if run is None:
-                run = gone(one.n8n_execution_id, "")
-            if run.ended:
+            run = await self._now(one)
+            if run is not None and run.ended:
                 rows.append(_row(run, one.automation_id, one.key))
         ended = await self._native.record(rows)
         self._tell(ended)
         return len(ended)
+
+    async def _now(self, one: OpenRun) -> Run | None:
+        """Ask what became of a run, and stop it if somebody wants that; None: n8n doesn't tell.
+
+        What n8n can't tell of one run must not hide the others.
+        """
+        id_ = one.n8n_execution_id
+        try:
+            if one.cancel_requested:
+                await self._runs.stop(id_)
+            run = await self._runs.get(id_, entered=True)
+        except N8nError as error:
+            if not await self._runs.reachable():
+                raise
+            self._unreadable[id_] += 1
+            if self._unreadable[id_] == 1:
+                _log.warning("n8n does not tell of a run", run=id_, reason=str(error))
+            return await self._outline(id_) if self._unreadable[id_] >= _TRIES else None
+        self._unreadable.pop(id_, None)
+        return gone(id_, "") if run is None else run
+
+    async def _outline(self, id_: str) -> Run | None:
+        try:
+            return await self._runs.outline(id_)
+        except N8nError:
+            return None
 
     async def _advance(self, rows: list[Object]) -> None:
         """Note how far all is recorded: up to the newest run that was there *lag* seconds ago."""
@@ -256,6 +294,10 @@ class Collector:
 
 def _key(run: Run) -> str:
     return key_of(run.workflow_id, run.id)
+
+
+def _key_anew(run: Run) -> str:
+    return key_of(run.workflow_id, run.id, run.started_at)
 
 
 def _row(run: Run, automation_id: str, key: str) -> NativeRun:

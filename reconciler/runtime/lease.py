@@ -37,6 +37,7 @@ class LeaseKeeper:
     lease: float = 30.0
     heartbeat: float = 10.0
     rescue: float = 5.0
+    leaving: bool = False  # takes nothing over any more: least of all what it handed back
     # Held while rows become ours: an id that PostgreSQL names and we don't know is then a lost one.
     claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
     _poked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -110,6 +111,8 @@ class LeaseKeeper:
         if adopted >= _MOST_ADOPTED:
             return
         async with self.claiming:
+            if self.leaving:
+                return
             sent = asyncio.get_running_loop().time()
             try:
                 rows = await self.leases.rescue(

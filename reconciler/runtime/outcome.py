@@ -29,6 +29,13 @@ def ended(hold: Hold, now: float, status: Status, message: str | None = None) ->
     )
 
 
+def failed(hold: Hold, now: float, message: str) -> Ended:
+    """Describe a failure for good, or the end of what somebody wanted to end anyway."""
+    if hold.cancelled.is_set():
+        return ended(hold, now, Status.CANCELLED, "cancelled")
+    return ended(hold, now, Status.FAILED, message)
+
+
 def again(hold: Hold, failed: Ended, retry_after: float | None = None) -> Ended:
     """Turn an end into another try in 2, 4, 8 seconds, if there is one left."""
     if failed.attempt >= hold.claimed.max_attempts or hold.cancelled.is_set():
@@ -40,18 +47,17 @@ def again(hold: Hold, failed: Ended, retry_after: float | None = None) -> Ended:
 def untried(hold: Hold, now: float, message: str, wait: float = 0.0) -> Ended:
     """Put it back without spending the attempt: nothing ran, and the workflow is not to blame."""
     back = ended(hold, now, Status.QUEUED, message)
-    began = hold.claimed.began_at
+    began, wait = hold.claimed.began_at, min(wait, retry.MAX_DELAY)
     return replace(back, outcome=Status.FAILED, retry_in=wait, counts=False, began_at=began)
 
 
 def lost(
     hold: Hold, now: float, message: str = "the worker was lost, and n8n does not know of a run"
 ) -> Ended:
-    """Decide about a run that n8n does not know, after its worker or n8n itself was gone."""
-    failed = ended(hold, now, Status.FAILED, message)
+    """Decide about a run of which n8n tells nothing, so that nobody knows what it did."""
     if hold.claimed.at_most_once:
-        return replace(failed, error_message=f"{message}; it is not repeated (atMostOnce)")
-    return again(hold, failed)
+        return failed(hold, now, f"{message}; it is not repeated (atMostOnce)")
+    return again(hold, failed(hold, now, message))
 
 
 def finished(hold: Hold, now: float, run: Run, *, outage: bool = False) -> Ended:
@@ -88,17 +94,20 @@ def finished(hold: Hold, now: float, run: Run, *, outage: bool = False) -> Ended
 
 
 def timed_out(hold: Hold, now: float) -> Ended:
-    """Record a run that was stopped, or could not be found, after its time was over."""
-    return again(hold, ended(hold, now, Status.TIMEOUT, _too_long(hold)))
+    """Record a run whose time was over, and that n8n does not show as stopped."""
+    over = ended(hold, now, Status.TIMEOUT, _too_long(hold))
+    if hold.started and hold.claimed.at_most_once:
+        message = f"{over.error_message}; it is not repeated (atMostOnce)"
+        return replace(over, error_message=message)
+    return again(hold, over)
 
 
 def broken(hold: Hold, now: float, error: BaseException) -> Ended:
     """Record a mistake of our own; another attempt may get around it."""
     message = f"reconciler failed to run it: {type(error).__name__}"
-    failed = ended(hold, now, Status.FAILED, message)
-    if hold.started and hold.claimed.at_most_once:  # n8n may have run it
-        return replace(failed, error_message=f"{message}; it is not repeated (atMostOnce)")
-    return again(hold, failed)
+    if hold.started:  # n8n may have run it
+        return lost(hold, now, message)
+    return again(hold, failed(hold, now, message))
 
 
 def _too_long(hold: Hold) -> str:

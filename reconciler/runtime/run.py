@@ -30,6 +30,7 @@ Keep = Callable[[str, Reply], Awaitable[object]]
 _LOG = get_logger("worker")
 _STOPPED_WITHIN: Final = 10.0  # seconds from n8n's word that it stops a run to the run's end
 _ASK_AGAIN: Final = 1.0
+_GIVE_UP: Final = 30  # answers in a row that say nothing of one run, of an n8n that answers others
 _OUTAGE_TRIPS: Final = 3  # n8n answers the probe and still starts nothing: it is no outage
 
 
@@ -82,13 +83,13 @@ class N8nRunner:
         try:
             job = self._job(hold.claimed)
         except ConfigError as error:
-            return outcome.ended(hold, _now(), Status.FAILED, error.message)
+            return outcome.failed(hold, _now(), error.message)
         await hold.confirm()
         hold.started = True
         try:
             finished = await self._follower.run(job, known=lambda id_: self._known(hold, id_))
         except NotStarted as error:
-            hold.started = False
+            hold.started = not error.certain
             return self._not_started(hold, error)
         if finished.answer is not None and self._keep is not None:
             await self._keep_answer(hold, finished.answer)
@@ -123,12 +124,15 @@ class N8nRunner:
     def _not_started(self, hold: Hold, error: NotStarted) -> Ended:
         if error.unreachable:
             self._breaker.trip(error.message)
+        if not error.certain and hold.claimed.at_most_once:
+            return outcome.lost(hold, _now(), error.message)
+        if error.unreachable:
             if self._breaker.trips < _OUTAGE_TRIPS:
                 return outcome.untried(hold, _now(), error.message)
         elif error.retryable and self._breaker.settling:
             wait = max(_ASK_AGAIN, error.retry_after or 0.0)
             return outcome.untried(hold, _now(), error.message, wait)
-        failed = outcome.ended(hold, _now(), Status.FAILED, error.message)
+        failed = outcome.failed(hold, _now(), error.message)
         return outcome.again(hold, failed, error.retry_after) if error.retryable else failed
 
     async def _adopt(self, hold: Hold) -> Ended:
@@ -136,13 +140,18 @@ class N8nRunner:
         try:
             finished = await self._taken_over(hold)
         except ConfigError as error:
-            return outcome.ended(hold, _now(), Status.FAILED, error.message)
+            return outcome.failed(hold, _now(), error.message)
+        except N8nError as error:
+            message = f"the worker was lost, and n8n does not tell of the run: {error.message}"
+            return outcome.lost(hold, _now(), message)
         _LOG.info("run_adopted", found=finished is not None)
         if finished is None:
             return outcome.lost(hold, _now())
         return self._finished(hold, finished)
 
     async def _taken_over(self, hold: Hold) -> Finished | None:
+        """Ask until n8n answers; raises N8nError when it answers, but never about this run."""
+        vain = 0
         while True:
             try:
                 return await self._follower.adopt(
@@ -157,6 +166,9 @@ class N8nRunner:
                 await self._breaker.wait_closed()
             except N8nError as error:
                 _LOG.warning("adoption_waits", reason=str(error))
+                vain = vain + 1 if await self._follower.reachable() else 0
+                if vain >= _GIVE_UP:
+                    raise
                 await asyncio.sleep(_ASK_AGAIN)
 
     async def _end_early(self, hold: Hold, work: asyncio.Task[Ended]) -> Ended:
@@ -170,8 +182,12 @@ class N8nRunner:
         return outcome.timed_out(hold, _now())
 
     async def _stop(self, hold: Hold, work: asyncio.Task[Ended]) -> bool:
-        """Ask n8n until it answers: while it is away nobody knows whether the run goes on."""
-        while not work.done():
+        """Ask n8n until it answers: while it is away nobody knows whether the run goes on.
+
+        False: n8n knows no such run, or answers, but never about this one.
+        """
+        vain = 0
+        while not work.done() and vain < _GIVE_UP:
             try:
                 return await self._follower.stop(
                     workflow_id=_workflow_id(hold.claimed),
@@ -181,8 +197,9 @@ class N8nRunner:
                 )
             except (N8nError, UnreachableError) as error:
                 _LOG.warning("stop_waits", reason=str(error))
+                vain = vain + 1 if await self._follower.reachable() else 0
                 await asyncio.sleep(_ASK_AGAIN)
-        return True
+        return work.done()
 
     def _since(self, hold: Hold) -> datetime:
         return self._clock.now() - timedelta(seconds=_now() - hold.began)

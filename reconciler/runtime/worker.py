@@ -192,7 +192,7 @@ class Worker:
         due = await self._executions.next_due(self._pace.causes)
         # At once: it became ready just now, or another worker holds it at this moment.
         self._vain = 0 if due is None or due > 0 else self._vain + 1
-        soon = _SOON * 4.0 ** (self._vain - 1) if self._vain else due
+        soon = _SOON * 4.0 ** min(self._vain - 1, 10) if self._vain else due
         return self._pace.poll if soon is None else min(self._pace.poll, soon)
 
     # Running.
@@ -294,7 +294,9 @@ class Worker:
                 if tasks:
                     await asyncio.wait(tasks)
                 await self._completer.drained()
-                await self._hand_back(left)
+                async with self._keeper.claiming:
+                    self._keeper.leaving = True
+                    await self._hand_back(left)
 
     def _unfinished(self) -> list[asyncio.Task[Ended]]:
         tasks = [hold.task for hold in self._holds.values() if hold.task is not None]

@@ -54,7 +54,7 @@ FROM automations AS a LEFT JOIN reconciler.resources AS s ON s.row_id = a.id
 WHERE a."n8nWorkflowId" = ANY(%(workflows)s)
 """
 _ENDED = b"""
-SELECT e."idempotencyKey" FROM unnest(%(automations)s::text[], %(keys)s::text[]) AS v(a, key)
+SELECT e."idempotencyKey", e."completedAt" AT TIME ZONE 'UTC' FROM unnest(%(automations)s::text[], %(keys)s::text[]) AS v(a, key)
 JOIN workflow_executions AS e ON e."automationId" = v.a AND e."idempotencyKey" = v.key
 WHERE e.status <> 'RUNNING'
 """
@@ -178,9 +178,10 @@ class OpenRun:
     cancel_requested: bool
 
 
-def key_of(workflow_id: str, n8n_execution_id: str) -> str:
-    """Make the idempotency key of a run."""
-    return f"n8n:{workflow_id}:{n8n_execution_id}"
+def key_of(workflow_id: str, n8n_execution_id: str, began: datetime | None = None) -> str:
+    """Make the idempotency key of a run; with *began* where n8n gave its id to an earlier one, too."""
+    key = f"n8n:{workflow_id}:{n8n_execution_id}"
+    return key if began is None else f"{key}:{began.timestamp():.0f}"
 
 
 class NativeRuns:
@@ -220,10 +221,11 @@ class NativeRuns:
             for row in await self._database.execute(_HOMES, values)
         }
 
-    async def ended(self, runs: Sequence[tuple[str, str]]) -> set[str]:
-        """Tell which of the (automation id, key) are recorded with their end; gives keys."""
+    async def ended(self, runs: Sequence[tuple[str, str]]) -> dict[str, datetime]:
+        """Tell which of the (automation id, key) are recorded with their end; gives keys and ends."""
         values = {"automations": [one[0] for one in runs], "keys": [one[1] for one in runs]}
-        return {row[0] for row in await self._database.execute(_ENDED, values)}
+        rows = await self._database.execute(_ENDED, values)
+        return {row[0]: row[1] for row in rows if row[1] is not None}
 
     async def started_by_us(self, automation_id: str, n8n_execution_id: str) -> bool:
         """Whether an execution of ours became this run."""

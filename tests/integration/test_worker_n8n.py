@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import httpx
 import pytest
 
 from reconciler.n8n.client import Limits, N8n
@@ -40,10 +41,11 @@ class Works:
     desk: Desk
     fake: FakeN8n = field(default_factory=FakeN8n)
     flows: dict[str, str] = field(default_factory=dict)
+    carrier: Callable[[FakeN8n], httpx.AsyncBaseTransport] = FakeTransport
 
     def api(self) -> N8n:
         limits = Limits(attempts=1, total=3, read=1)
-        transport = FakeTransport(self.fake)
+        transport = self.carrier(self.fake)
         return N8n("http://n8n.test", self.fake.api_key, limits=limits, transport=transport)
 
     async def automation(self, id_: str = "a1", **settings: Any) -> str:
@@ -66,7 +68,7 @@ class Works:
         """Run a worker."""
         async with AsyncExitStack() as stack:
             api = await stack.enter_async_context(self.api())
-            runs = Runs(api, transport=FakeTransport(self.fake))
+            runs = Runs(api, transport=self.carrier(self.fake))
             stack.push_async_callback(runs.aclose)
             follower = Follower(runs, IMPATIENT)
             stack.push_async_callback(follower.aclose)

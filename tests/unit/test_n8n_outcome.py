@@ -160,3 +160,19 @@ def test_what_is_nested_too_deeply_is_left_out() -> None:
     for _ in range(5000):
         deep = [deep]
     assert cut([deep], 1000) == ([], True)
+
+
+@pytest.mark.parametrize("depth, truncated", [(198, False), (199, True), (400, True)])
+def test_output_is_cut_where_it_is_nested_deeper_than_its_readers_go(
+    depth: int, truncated: bool
+) -> None:
+    value: Any = 1
+    for number in range(depth):
+        value = [value] if number % 2 else {"a": value}
+
+    items, cut_off = cut([{"deep": value, "flat": "[{" * 200}], 100_000)
+
+    assert truncated is cut_off
+    assert truncated is ("nested too deeply" in str(items))
+    assert [{"deep": value, "flat": "[{" * 200}] == items or truncated
+    json.loads(json.dumps(items))
