@@ -28,6 +28,15 @@ AN_HOUR = timedelta(hours=1)
 PASS = "Schedule Trigger"
 ENDS: dict[str, tuple[Any, Outcome]] = {
     "quick": (node("Done", "noOp"), Outcome()),
+    "deep": (
+        node(
+            "Done",
+            "set",
+            {"mode": "raw", "jsonOutput": '{"x": ' + "[" * 1500 + "]" * 1500 + "}", "options": {}},
+            typeVersion=3.4,
+        ),
+        Outcome(),
+    ),
     "slow": (
         node("Done", "wait", {"amount": 1, "unit": "seconds"}, typeVersion=1.1, webhookId="w1"),
         Outcome(seconds=1.0),
@@ -388,3 +397,18 @@ async def test_the_entry_secret_is_not_in_what_is_recorded(place: Place) -> None
 async def test_n8n_tells_its_time(place: Place) -> None:
     assert place.bench.api.ahead is not None
     assert abs(place.bench.api.ahead) < 5
+
+
+async def test_a_run_with_deep_output_hides_no_other(place: Place) -> None:
+    if not place.bench.target.real:
+        pytest.skip("the fake's writer of JSON goes no deeper than Python's reader")
+    deep, quick = await place.flow("deep"), await place.flow("quick")
+    async with asyncio.timeout(30):
+        found = await asyncio.gather(
+            place.follower.run(deep.job(name())),
+            *(place.follower.run(quick.job(name())) for _ in range(3)),
+        )
+
+    assert {RunState.SUCCESS} == {one.run.state for one in found}
+    assert [True, False, False, False] == [one.run.truncated for one in found]
+    assert "nested too deeply" in str(found[0].run.output)
