@@ -10,7 +10,7 @@ import pytest
 from reconciler.store.database import Database
 from tests.integration.api_rig import Api, open_api
 
-DEPTHS = [200, 320, 600, 900]
+DEPTHS = [200, 320, 600, 800]
 
 
 @pytest.fixture
