@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any, Final
 from reconciler.cli.output import Paint, escape, painter, result
 from reconciler.cli.tables import Layout, fitting
 from reconciler.errors import ExitCode
+from reconciler.resource.json_text import json_text
 from reconciler.store.execution_documents import execution_document, summary_document
 from reconciler.store.executions import Execution, Summary
 from reconciler.trigger.execution import Status
@@ -168,10 +168,10 @@ def show(lines: Iterator[tuple[str, str]]) -> None:
 
 def value(data: object) -> str:
     """Write JSON, short values on one line, long ones cut."""
-    short = json.dumps(data, ensure_ascii=False)
+    short = json_text(data, ensure_ascii=False)
     if len(short) <= 80:
         return escape(short)
-    lines = json.dumps(data, ensure_ascii=False, indent=2).split("\n")
+    lines = json_text(data, ensure_ascii=False, indent=2).split("\n")
     if len(lines) > _LINES:
         lines = [*lines[:_LINES], f"... {len(lines) - _LINES} more lines; -o json shows all"]
     return "\n".join(escape(line[:500]) for line in lines)

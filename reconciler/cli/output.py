@@ -5,7 +5,6 @@ stdout carries the result and nothing else; everything else goes to stderr.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from typing import Any, TextIO
 import click
 
 from reconciler.errors import ReconcilerError
+from reconciler.resource.json_text import json_text
 
 _STYLES: dict[str, dict[str, Any]] = {
     "error": {"fg": "red", "bold": True},
@@ -84,7 +84,7 @@ def result(text: str) -> None:
 
 def document(data: object) -> None:
     """Print the one JSON document of a command."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    click.echo(json_text(data, indent=2, ensure_ascii=False, default=str))
 
 
 def say(text: str) -> None:

@@ -7,7 +7,6 @@ as well. Not here: the columns of a list.
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from reconciler.cli.execution_view import (
 from reconciler.cli.filters import filters_from
 from reconciler.cli.output import document, escape, is_terminal, painter, result, say, wants_color
 from reconciler.errors import DatabaseUnreachable
+from reconciler.resource.json_text import json_text
 from reconciler.settings import Settings
 from reconciler.store.executions import Filters, Summary
 from reconciler.trigger.execution import TERMINAL, Status
@@ -115,7 +115,7 @@ class _JsonLines:
     def tell(self, new: Sequence[tuple[Step, object]], story: Story) -> None:
         del story
         for step, output in new:
-            print(json.dumps(_step_document(step, output), ensure_ascii=False), flush=True)
+            print(json_text(_step_document(step, output), ensure_ascii=False), flush=True)
 
     def end(self) -> None:
         pass
@@ -198,7 +198,7 @@ def _told(step: Step) -> str:
 
 
 def _short(output: object) -> str:
-    text = json.dumps(output, ensure_ascii=False)
+    text = json_text(output, ensure_ascii=False)
     return text if len(text) <= _OUTPUT else f"{text[:_OUTPUT]}…"
 
 

@@ -18,6 +18,7 @@ from reconciler.cli.refused import refused
 from reconciler.cli.tables import Layout, fitting
 from reconciler.clock import SystemClock
 from reconciler.errors import ExitCode, UsageError
+from reconciler.resource.json_text import json_text
 from reconciler.store.webhooks import Listed
 
 HEAD: Final = (
@@ -186,7 +187,7 @@ def _body(answer: Answer) -> Any:
     text = answer.content.decode(errors="replace")
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -194,7 +195,7 @@ def _show(answer: Answer) -> None:
     body = _body(answer)
     if not isinstance(body, dict):
         result(f"{answer.status}")
-        result(escape(str(body) if isinstance(body, str) else json.dumps(body, indent=2)))
+        result(escape(str(body) if isinstance(body, str) else json_text(body, indent=2)))
         return
     error, id_ = body.get("error"), body.get("executionId")
     if isinstance(error, dict):
@@ -205,11 +206,11 @@ def _show(answer: Answer) -> None:
     known = "  known already" if body.get("duplicate") else ""
     if "executionId" not in body:
         result(f"{answer.status}")
-        result(escape(json.dumps(body, indent=2, ensure_ascii=False)))
+        result(escape(json_text(body, indent=2, ensure_ascii=False)))
         return
     result(escape(f"{answer.status}  {id_ or '-'}  {body.get('status')}{known}"))
     if "output" in body:
-        result(escape(json.dumps(body["output"], indent=2, ensure_ascii=False)))
+        result(escape(json_text(body["output"], indent=2, ensure_ascii=False)))
     elif id_ and answer.status == 202:
         say(f"`reconciler executions watch {escape(str(id_))}` follows it")
 

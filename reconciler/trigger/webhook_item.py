@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
-from email.errors import MessageError
-from email.message import EmailMessage, Message
-from email.parser import BytesParser
-from email.policy import HTTP
 from typing import Final
 from urllib.parse import parse_qsl
 
 from reconciler.resource.payload import Json, Object
+from reconciler.trigger.form_parts import Part, read_parts
 from reconciler.trigger.jsonbody import BadJson, read_json
+from reconciler.trigger.mime import BadMime, decode, parameter, read_content_type
 
 MAX_FIELDS: Final = 1000  # of a form or a query
 _PROOF: Final = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
@@ -39,11 +37,15 @@ def webhook_item(
     """Build the item of a call; raises BadBody."""
     kept = _headers((name, value) for name, value in headers if name not in _PROOF | secret_headers)
     content_type = kept.get("content-type")
+    try:
+        read = _body(body, content_type if isinstance(content_type, str) else "")
+    except BadMime as error:
+        raise BadBody(str(error)) from None
     return {
         "headers": dict(kept),
         "params": {},
         "query": _form(query),
-        "body": _body(body, content_type if isinstance(content_type, str) else ""),
+        "body": read,
         "webhookUrl": url,
         "executionMode": "production",
     }
@@ -130,23 +132,13 @@ def _gathered(pairs: Iterable[tuple[str, Json]]) -> Object:
 
 
 def _text(body: bytes, content_type: str) -> Json:
-    charset = _typed(content_type).get_content_charset("utf-8")
-    try:
-        text = body.decode(charset)
-    except (LookupError, UnicodeError):
-        message = f"the body is not text in {charset}"
-        raise BadBody(message) from None
-    if "\0" in text or not _storable(text):
-        return _binary(body, content_type.partition(";")[0].strip())
-    return text
+    charset = parameter(read_content_type(content_type), "charset") or "utf-8"
+    return _decoded(body, charset.lower(), content_type.partition(";")[0].strip())
 
 
-def _storable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _decoded(body: bytes, charset: str, kind: str) -> Json:
+    text = decode(body, charset)
+    return _binary(body, kind) if "\0" in text else text
 
 
 def _binary(body: bytes, kind: str) -> Object:
@@ -154,42 +146,11 @@ def _binary(body: bytes, kind: str) -> Object:
 
 
 def _multipart(body: bytes, content_type: str) -> Json:
-    head = b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
-    try:
-        message = BytesParser(policy=HTTP).parsebytes(head + body)
-        parts = message.get_payload() if message.is_multipart() else None
-    except (MessageError, ValueError, LookupError):
-        parts = None
-    if not isinstance(parts, list) or message.defects:
-        problem = "the body is not multipart/form-data"
-        raise BadBody(problem)
-    if len(parts) > MAX_FIELDS:
-        problem = f"a form has at most {MAX_FIELDS} fields"
-        raise BadBody(problem)
-    return _gathered(_part(part) for part in parts if isinstance(part, Message))
+    parts = read_parts(body, content_type, most=MAX_FIELDS)
+    return _gathered((part.name, _field(part)) for part in parts)
 
 
-def _part(part: Message) -> tuple[str, Json]:
-    try:
-        name = part.get_param("name", header="content-disposition")
-        content = part.get_payload(decode=True)
-        file = part.get_filename()
-    except (MessageError, ValueError, LookupError):
-        name, content, file = None, None, None
-    if not isinstance(name, str) or not isinstance(content, bytes) or not _storable(name):
-        problem = "a part of the form has no name, or no content"
-        raise BadBody(problem)
-    if file is not None:
-        found = _binary(content, part.get_content_type())
-        found["fileName"] = file if _storable(file) else _REPLACEMENT
-        return name, found
-    return name, _text(content, "text/plain; charset=utf-8")
-
-
-def _typed(content_type: str) -> Message:
-    message = EmailMessage(policy=HTTP)
-    try:
-        message["Content-Type"] = content_type
-    except (MessageError, ValueError, IndexError):
-        return EmailMessage(policy=HTTP)
-    return message
+def _field(part: Part) -> Json:
+    if part.file_name is None:
+        return _decoded(part.content, "utf-8", "text/plain")
+    return {**_binary(part.content, part.mime_type), "fileName": part.file_name}

@@ -10,19 +10,23 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from starlette.responses import JSONResponse
 from starlette.types import Send
 
 from reconciler.errors import (
     ConfigError,
     ConflictError,
+    DeadlineExceeded,
     GuardRefused,
     ReconcilerError,
     UnreachableError,
     UsageError,
 )
+from reconciler.resource.json_text import json_text
 
 RETRY_AFTER: Final = 5  # seconds: what we ask for while a server of ours is away
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
+_SEPARATORS: Final = (",", ":")
+_ENCODER: Final = json.JSONEncoder(separators=_SEPARATORS)
 _ALWAYS: Final = (
     (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),
@@ -52,6 +56,9 @@ def refused(error: ReconcilerError) -> Refused:
         case UnreachableError():
             headers = {"Retry-After": str(RETRY_AFTER)}
             return Refused(503, "unavailable", "a server that this needs is away", headers)
+        case DeadlineExceeded():
+            headers = {"Retry-After": str(RETRY_AFTER)}
+            return Refused(503, "unavailable", "a server that this needs is too slow", headers)
         case UsageError():
             return Refused(422, "invalid", error.message)
         case ConflictError():
@@ -69,6 +76,21 @@ def error_body(code: str, message: str, **more: Any) -> dict[str, Any]:
     return {"error": {"code": code, "message": message, **more}}
 
 
+class Document(JSONResponse):
+    """An answer with values that others made: they may be nested deeper than FastAPI writes."""
+
+    def render(self, content: Any) -> bytes:
+        """Write it as JSON."""
+        return _json(content)
+
+
+def _json(body: Any) -> bytes:
+    try:
+        return _ENCODER.encode(body).encode()
+    except RecursionError:
+        return json_text(body, separators=_SEPARATORS).encode()
+
+
 async def send_json(
     send: Send,
     status: int,
@@ -76,7 +98,7 @@ async def send_json(
     headers: Iterable[tuple[bytes, bytes]] = (),
 ) -> None:
     """Answer with JSON, without a framework."""
-    content = _ENCODER.encode(body).encode()
+    content = _json(body)
     length = (b"content-length", str(len(content)).encode())
     await send(
         {

@@ -14,7 +14,7 @@ from reconciler.errors import ConflictError
 from reconciler.store.event_records import EventFilter, EventRecords
 from reconciler.store.events import EventIdTaken, Events, NewEvent
 from reconciler.store.execution_documents import event_document, started_document
-from reconciler.web.answers import Refused
+from reconciler.web.answers import Document, Refused
 from reconciler.web.api_executions import busy
 from reconciler.web.auth import Needs
 from reconciler.web.bodies import EventBody, EventsQuery, body_of, schema_of
@@ -50,7 +50,7 @@ class EventRoutes:
             openapi_extra=schema_of(EventBody),
         )
         router.add_api_route("/api/events", self.page)
-        router.add_api_route("/api/events/{id_}", self.show)
+        router.add_api_route("/api/events/{id_}", self.show, response_model=dict[str, Any])
         return router
 
     async def send(
@@ -99,16 +99,14 @@ class EventRoutes:
         )
         return {"events": [event_document(one) for one in await self._records.page(wanted)]}
 
-    async def show(self, id_: str, who: Views) -> dict[str, Any]:
+    async def show(self, id_: str, who: Views) -> Document:
         """Show an event and what it started."""
         found = await self._records.get(_home(who), id_)
         if found is None:
             raise Refused(404, "not-found", "there is no such event")
         started = await self._events.started(found.organization_id, id_)
-        return {
-            **event_document(found, data=who.may(Action.EXECUTIONS_DATA)),
-            "started": [started_document(one) for one in started],
-        }
+        document = event_document(found, data=who.may(Action.EXECUTIONS_DATA))
+        return Document({**document, "started": [started_document(one) for one in started]})
 
 
 def _home(who: Principal) -> str:

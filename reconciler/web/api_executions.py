@@ -13,7 +13,7 @@ from reconciler.store.directory import AutomationEntry, Directory
 from reconciler.store.execution_documents import execution_document, summary_document
 from reconciler.store.executions import Cancelled, Executions, Filters
 from reconciler.trigger.execution import Accepted, Refusal
-from reconciler.web.answers import RETRY_AFTER, Refused
+from reconciler.web.answers import RETRY_AFTER, Document, Refused
 from reconciler.web.auth import Needs
 from reconciler.web.bodies import ExecutionsQuery, moment
 
@@ -37,7 +37,7 @@ class ExecutionRoutes:
         router = APIRouter()
         one = "/api/executions/{id_}"
         router.add_api_route("/api/executions", self.page)
-        router.add_api_route(one, self.show)
+        router.add_api_route(one, self.show, response_model=dict[str, Any])
         router.add_api_route(f"{one}/cancel", self.cancel, methods=["POST"])
         router.add_api_route(f"{one}/retry", self.retry, methods=["POST"], status_code=202)
         return router
@@ -60,13 +60,13 @@ class ExecutionRoutes:
         rows = [summary_document(one, data=data) for one in found.executions]
         return {"executions": _redacted(rows), "next": found.cursor}
 
-    async def show(self, id_: str, who: Views) -> dict[str, Any]:
+    async def show(self, id_: str, who: Views) -> Document:
         """Show an execution; data and errors only to those who may see data."""
         found = await self._executions.get(who.organization_id, id_)
         if found is None:
             raise Refused(404, *_NOT_FOUND)
         document = execution_document(found, data=who.may(Action.EXECUTIONS_DATA))
-        return _redacted([document])[0]
+        return Document(_redacted([document])[0])
 
     async def cancel(self, id_: str, who: Cancels) -> JSONResponse:
         """Cancel an execution: at once while it waits, soon while it runs (202)."""

@@ -1,7 +1,7 @@
 """One client's connection: uvicorn's HTTP/1.1 with the clocks and caps that it lacks.
 
 A client that sends half a header, or nothing, is dropped; a header has a size and a number of
-lines; when there are too many connections the oldest that is not being served makes room. Not
+lines, and so has what is sent between and after the pieces of a body; when there are too many connections the oldest that is not being served makes room. Not
 here: the body (`reconciler.web.limits`) and listening (`reconciler.web.server`).
 """
 
@@ -29,7 +29,7 @@ class Clocks:
 
     header_seconds: float = 5.0
     idle_seconds: float = 30.0  # between two requests
-    header_bytes: int = 32 * 1024  # request line and all headers
+    header_bytes: int = 32 * 1024  # request line and all headers; or trailers
     header_lines: int = 100
     connections: int = 2000
 
@@ -52,7 +52,7 @@ class Connection(HttpToolsProtocol):
         self.timeout_keep_alive = clocks.idle_seconds  # type: ignore[assignment]
         self._state = state
         self._clocks = clocks
-        self._head_bytes = 0
+        self._bare_bytes = 0  # since the last byte of a body
         self._in_head = True
         self._timer: asyncio.TimerHandle | None = None
         self._corked: Corked
@@ -74,18 +74,18 @@ class Connection(HttpToolsProtocol):
             self._state.empty.set()
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and drop a header that is too long."""
-        if self._in_head:
-            self._head_bytes += len(data)
+        """Parse, and drop a header or a trailer that is too long."""
+        self._bare_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes:
-            if self._timer is None:
-                self._start_timer()  # half the next header on a connection that was idle
-            if self._head_bytes > self._clocks.header_bytes:
-                self._refuse(431, "header-too-large", "the header is too large")
+        if self._in_head and self._bare_bytes and self._timer is None:
+            self._start_timer()  # half the next header on a connection that was idle
+        if self._bare_bytes > self._clocks.header_bytes:
+            self._refuse(431, "header-too-large", "the header is too large")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count the lines."""
+        """Count the lines; those after a body are left out, nobody may decide by them."""
+        if not self._in_head:
+            return
         super().on_header(name, value)
         if len(self.headers) > self._clocks.header_lines:
             message = "too many header lines"
@@ -94,13 +94,18 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Stop the clock: from here on the body's counts."""
         self._stop_timer()
-        self._in_head = False
+        self._in_head, self._bare_bytes = False, 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Begin to count anew: a body's own bytes are counted by the application."""
+        self._bare_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Expect another header."""
         super().on_message_complete()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._bare_bytes = True, 0
 
     def on_response_complete(self) -> None:
         """Send the answer."""

@@ -22,6 +22,9 @@ _LONGEST_PAUSE: Final = 0.005  # seconds
 _LONGEST_WAIT: Final = 0.1  # seconds, for the end of the batch that is under way
 _LONG: Final = 2.0  # times what a batch takes: then another is begun beside it
 _FADES: Final = 0.75  # the part of an expectation that is left after a batch that did not meet it
+# A value of PostgreSQL has its limits, and so has our memory while PostgreSQL is slow.
+BATCH_BYTES: Final = 8 * 1024 * 1024
+WAITING_BYTES: Final = 64 * 1024 * 1024
 
 
 class Grouped(Generic[Asked, Answered]):
@@ -34,12 +37,18 @@ class Grouped(Generic[Asked, Answered]):
         batch: int = 200,
         waiting: int = 5000,
         at_once: int = 2,
+        size: Callable[[Asked], int] = lambda _: 0,
     ) -> None:
-        """*batch* is the largest batch; more than *waiting* calls are refused with 503."""
+        """*batch* is the largest batch; more than *waiting* calls are refused with 503.
+
+        *size* tells the bytes of a call: both are bounded by bytes as well.
+        """
         self._work = work
         self._batch = batch
         self._most = waiting
         self._at_once = at_once
+        self._size = size
+        self._bytes = 0  # of what waits
         self._waiting: list[tuple[Asked, asyncio.Future[Answered]]] = []
         self._busy = 0
         self._served = 0  # calls whose batches are under way
@@ -50,13 +59,15 @@ class Grouped(Generic[Asked, Answered]):
 
     async def __call__(self, one: Asked) -> Answered:
         """Wait for the answer to *one*; raises what the batch raised."""
-        if len(self._waiting) >= self._most:
+        size = self._size(one)
+        if len(self._waiting) >= self._most or self._bytes + size > WAITING_BYTES:
             raise Refused(503, "busy", "too much to do", {"Retry-After": str(RETRY_AFTER)})
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         self._waiting.append((one, future))
+        self._bytes += size
         if self._enough is None:
             self._start()
-        elif len(self._waiting) >= self._expected():
+        elif self._complete():
             self._enough.set()
         return await future
 
@@ -71,20 +82,33 @@ class Grouped(Generic[Asked, Answered]):
         try:
             while self._waiting and self._enough is None:
                 await self._gather()
-                batch = self._waiting[: self._batch]
-                del self._waiting[: self._batch]
+                batch = self._next()
                 if self._waiting:
                     self._start()
                 await self._serve(batch)
         finally:
             self._busy -= 1
 
-    def _expected(self) -> float:
-        return min(self._callers, self._batch)
+    def _next(self) -> list[tuple[Asked, asyncio.Future[Answered]]]:
+        """Take what makes up a batch; a call that is too large for any has one of its own."""
+        number = taken = 0
+        for one, _ in self._waiting[: self._batch]:
+            size = self._size(one)
+            if number and taken + size > BATCH_BYTES:
+                break
+            number, taken = number + 1, taken + size
+        batch = self._waiting[:number]
+        del self._waiting[:number]
+        self._bytes -= taken
+        return batch
+
+    def _complete(self) -> bool:
+        expected = min(self._callers, self._batch)
+        return len(self._waiting) >= expected or self._bytes >= BATCH_BYTES
 
     async def _gather(self) -> None:
         """Wait until as many calls are there as may be expected, but not long."""
-        if len(self._waiting) >= self._expected():
+        if self._complete():
             return
         self._enough = asyncio.Event()
         pause = min(self._took * _LONG, _LONGEST_WAIT) if self._served else self._pause()

@@ -92,11 +92,14 @@ def _numbered(text: str) -> tuple[str, ...]:
 
 
 def read_auth(auth: Any, secrets: tuple[str, ...]) -> Auth | None:
-    """Put what a row says and its *secrets* together; None when it lets nobody in."""
-    if not isinstance(auth, dict) or auth.get("scheme") not in set(Scheme):
+    """Put what a row says and its *secrets* together; None when it lets nobody in.
+
+    Raises ConfigError when it can't be read until when a secret is good.
+    """
+    if not isinstance(auth, dict) or auth.get("scheme") not in list(Scheme):
         return None
     ends = auth.get("notAfter")
-    times = [_moment(end) for end in ends] if isinstance(ends, list) else []
+    times = [] if ends is None else _moments(ends)
     times += [None] * (len(secrets) - len(times))
     header = auth.get("header")
     return Auth(
@@ -106,11 +109,16 @@ def read_auth(auth: Any, secrets: tuple[str, ...]) -> Auth | None:
     )
 
 
-def _moment(text: object) -> datetime | None:
-    if not isinstance(text, str):
-        return None
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo is not None else None
+def _moments(ends: Any) -> list[datetime | None]:
+    try:
+        times = [None if end is None else datetime.fromisoformat(end) for end in ends]
+        known = all(time is None or time.tzinfo is not None for time in times)
+    except (TypeError, ValueError):  # somebody else wrote the row
+        known = False
+    if not known:
+        message = "until when a secret of a webhook is good is not a list of times with a zone"
+        raise ConfigError(message, hint="apply again")
+    return times
 
 
 def methods_of(auth: Any) -> tuple[str, ...]:

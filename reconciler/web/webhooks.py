@@ -70,7 +70,9 @@ class WebhookApp:
         self._notifier = notifier
         self._waiting = waiting
         self._routes = Routes(webhooks)
-        self._accept = Grouped[Delivery, Delivered](Aside(deliveries.accept))
+        self._accept = Grouped[Delivery, Delivered](
+            Aside(deliveries.accept), size=lambda call: call.bytes
+        )
         self.rejections = Rejections(deliveries)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -279,6 +280,13 @@ async def test_odd_requests_get_a_4xx(api: Api) -> None:
         answer = await api.call(token, method, path, **more)
         assert 400 <= answer.status_code < 500, (path, answer.status_code, answer.text)
         assert "error" in answer.json()
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_a_cursor_from_before_or_after_all_time_is_refused(api: Api, at: str) -> None:
+    cursor = base64.urlsafe_b64encode(f"{at} x".encode()).decode().rstrip("=")
+    answer = await api.call(await api.token(), "GET", f"/api/executions?cursor={cursor}")
+    assert (422, "invalid") == (answer.status_code, answer.json()["error"]["code"])
 
 
 async def test_strange_names_are_just_data(api: Api) -> None:

@@ -32,11 +32,13 @@ class Echo:
     """An application that says how many bytes came, after a pause that the path may name."""
 
     calls: int = 0
+    names: list[bytes] = field(default_factory=list)
     paused: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.calls += 1
         message = await receive()
+        self.names = [name for name, _ in scope["headers"]]
         if "pause" in scope["path"]:
             self.paused.set()
             await asyncio.sleep(0.5)
@@ -303,3 +305,28 @@ async def test_an_unknown_path_is_answered_in_our_form() -> None:
     assert (404, "not-found") == (answer.status_code, answer.json()["error"]["code"])
     stopping.set()
     await task
+
+
+@pytest.mark.parametrize("rest", [b"0\r\nX: ", b"0\r\n", b"2;"])
+async def test_endless_lines_after_a_body_or_in_it_are_refused(rest: bytes) -> None:
+    async with running(Clocks()) as server:
+        head = b"POST / HTTP/1.1\r\n" + HOST + CHUNKED + b"\r\n2\r\n{}\r\n"
+        answer = await server.raw(head + rest + b"a" * 300_000)
+        assert answer == b"" or error(answer) == (431, "header-too-large")
+        assert server.echo.calls == 0
+
+
+async def test_many_small_pieces_of_a_body_are_no_header(server: Running) -> None:
+    head = b"POST / HTTP/1.1\r\n" + HOST + b"Connection: close\r\n" + CHUNKED + b"\r\n"
+    answer = await server.raw(head + b"1;x=y\r\na\r\n" * 20_000 + b"0\r\nX: y\r\n\r\n")
+    assert answer.endswith(b'{"bytes":20000}')
+
+
+async def test_what_comes_after_a_body_is_no_header(server: Running) -> None:
+    trailer = b"X-Late: 1\r\nHost: b\r\n" * 60
+    body = b"2\r\n{}\r\n0\r\n" + trailer + b"\r\n"
+    await server.raw(
+        b"POST / HTTP/1.1\r\n" + HOST + b"Connection: close\r\n" + CHUNKED + b"\r\n" + body
+    )
+    assert server.echo.calls == 1
+    assert b"x-late" not in server.echo.names

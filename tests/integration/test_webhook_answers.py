@@ -1,4 +1,4 @@
-"""What a webhook's caller is told when it waits for the result, and what is kept of calls."""
+"""What a webhook's caller is told when it waits, or nobody can be let in; what is kept of calls."""
 
 from __future__ import annotations
 
@@ -100,6 +100,26 @@ async def test_who_waits_too_long_is_told_where_it_is(hooks: Hooks) -> None:
 async def test_a_wait_that_is_no_duration_is_malformed(hooks: Hooks, wait: str) -> None:
     answer = await hooks.signed(params={"wait": wait})
     assert (400, "bad-wait") == (answer.status_code, answer.json()["error"]["code"])
+
+
+@pytest.mark.parametrize(
+    "wrong, status, reason",
+    [
+        ({"notAfter": ["next week"]}, 503, "secret-unreadable"),
+        ({"notAfter": ["2099-01-01T00:00:00"]}, 503, "secret-unreadable"),
+        ({"notAfter": [4711]}, 503, "secret-unreadable"),
+        ({"notAfter": 4711}, 503, "secret-unreadable"),
+        ({"scheme": ["standard-webhooks"]}, 401, "no-auth"),
+        ({"scheme": {}}, 401, "no-auth"),
+    ],
+)
+async def test_an_auth_that_somebody_else_wrote_wrong_lets_nobody_in(
+    hooks: Hooks, world: Tenants, wrong: dict[str, Any], status: int, reason: str
+) -> None:
+    world.sql("UPDATE workflow_triggers SET auth = auth || %s::jsonb", json.dumps(wrong))
+    assert (await hooks.signed()).status_code == status
+    await hooks.app.rejections.flush()
+    assert reason == world.value("SELECT reason FROM reconciler.webhook_deliveries")
 
 
 async def test_old_deliveries_are_removed_in_batches(

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from reconciler.web.answers import Refused
-from reconciler.web.grouped import Grouped
+from reconciler.web.grouped import BATCH_BYTES, WAITING_BYTES, Grouped
 
 POISON = -1
 
@@ -108,3 +108,28 @@ async def test_too_many_are_refused() -> None:
     found = await asyncio.gather(*(grouped(n) for n in range(20, 30)), return_exceptions=True)
     refused = [one for one in found if isinstance(one, Refused)]
     assert [one.status for one in refused] == [503] * 5
+
+
+MIB = 1024 * 1024
+
+
+async def test_large_calls_share_a_batch_only_up_to_its_bytes() -> None:
+    work = Work()
+    grouped = Grouped[int, int](work, size=lambda one: one)
+    asked = [MIB] * 20 + [1] * 20 + [2 * BATCH_BYTES, 2, 2]
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*map(grouped, asked)) == [10 * one for one in asked]
+    assert [batch for batch in work.batches if sum(batch) > BATCH_BYTES] == [[2 * BATCH_BYTES]]
+    assert len(work.batches) <= 6  # small ones still share theirs
+
+
+async def test_more_bytes_than_may_wait_are_refused_until_some_are_gone() -> None:
+    grouped = Grouped[int, int](Work(), size=lambda one: one)
+    places = WAITING_BYTES // MIB
+    found = await asyncio.gather(*map(grouped, [MIB] * (places + 5)), return_exceptions=True)
+    refused = [one for one in found if isinstance(one, Refused)]
+    assert [(one.status, one.code) for one in refused] == [(503, "busy")] * 5
+    assert "Retry-After" in refused[0].headers
+    async with asyncio.timeout(5):  # every byte that was counted was given back
+        again = await asyncio.gather(*map(grouped, [MIB] * places))
+    assert again == [10 * MIB] * places

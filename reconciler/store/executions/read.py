@@ -256,12 +256,13 @@ def _place(cursor: str) -> tuple[datetime, str]:
         padded = cursor + "=" * (-len(cursor) % 4)
         moment, _, id_ = base64.urlsafe_b64decode(padded.encode("ascii")).decode().partition(" ")
         at = datetime.fromisoformat(moment)
-    except ValueError:
+        at = None if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):  # OverflowError: in UTC it is before year 1 or after 9999
         at, id_ = None, ""
-    if at is None or at.tzinfo is None or not id_ or "\0" in id_:
+    if at is None or not id_ or "\0" in id_:
         message = "this cursor is not one that a list gave"
         raise UsageError(message, hint="leave it out to begin with the newest")
-    return at.astimezone(UTC), id_
+    return at, id_
 
 
 def _summary(row: tuple[Any, ...]) -> Summary:
