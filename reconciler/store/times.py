@@ -16,6 +16,7 @@ from psycopg.pq import Format
 from psycopg.types.datetime import DatetimeDumper, TimestamptzBinaryLoader, TimestamptzLoader
 from psycopg.types.json import set_json_loads
 
+from reconciler.resource.unreadable import Unreadable
 from reconciler.store.arrays import quick_arrays
 
 if TYPE_CHECKING:
@@ -59,5 +60,13 @@ def utc_adapters() -> AdaptersMap:
 
 
 def _json(data: str | bytes) -> Any:
-    """Read what PostgreSQL wrote, which is UTF-8: `json.loads` would find that out each time."""
-    return _DECODER.decode(data if isinstance(data, str) else data.decode())
+    """Read what PostgreSQL wrote, which is UTF-8: `json.loads` would find that out each time.
+
+    Never raises: whoever reads one such value among others would lose them all, again and again.
+    """
+    try:
+        return _DECODER.decode(data if isinstance(data, str) else data.decode())
+    except RecursionError:
+        return Unreadable("it is nested too deeply")
+    except ValueError:  # PostgreSQL writes nothing else that Python refuses
+        return Unreadable("it holds a number of too many digits")

@@ -10,14 +10,13 @@ they began. Not here: running anything.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 from reconciler.store.database import Database
-from reconciler.trigger.execution import Branch, Cause, Claimed
+from reconciler.store.executions.decoding import branches_of, cause_of
+from reconciler.trigger.execution import Cause, Claimed
 
 DEFAULT_CONCURRENCY: Final = 5  # as in the specs
 _NEAR: Final = 10  # automations that a claim looks at, or as many as rows are asked for
@@ -313,9 +312,9 @@ def _claimed(row: tuple[Any, ...], *, adopted: bool) -> Claimed:
         organization=row[3],
         automation=row[4],
         workflow_id=row[5],
-        branches=_branches(row[6]),
+        branches=branches_of(row[6]),
         trigger_name=row[7],
-        cause=Cause(row[8]),
+        cause=cause_of(row[8]),
         method=row[9],
         trigger_data=row[10],
         attempt=row[11],
@@ -328,20 +327,4 @@ def _claimed(row: tuple[Any, ...], *, adopted: bool) -> Claimed:
         elapsed_seconds=max(0.0, row[17]),
         cancel_requested=row[18],
         began_at=row[19],
-    )
-
-
-@lru_cache(maxsize=4096)
-def _branches(text: str | None) -> tuple[Branch, ...]:
-    """Read the way into a workflow; the same text comes with each row of an automation."""
-    listed = json.loads(text) if text else None
-    return tuple(
-        Branch(
-            node=str(one["node"]),
-            field=str(one["field"]),
-            kind=str(one["kind"]),
-            methods=tuple(one.get("methods") or ()),
-        )
-        for one in (listed if isinstance(listed, list) else ())
-        if isinstance(one, dict) and {"node", "field", "kind"} <= one.keys()
     )
