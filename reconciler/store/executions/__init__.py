@@ -180,7 +180,7 @@ class Executions:
         return (await self.insert([again]))[0]
 
     async def expire(self) -> int:
-        """Cancel what waited past its deadline or waits for an automation that is off."""
+        """Cancel what waited past its deadline or waits for an automation that is off, in part."""
         return await ending.expire(self._database)
 
     async def get(self, organization_id: str | None, id: str) -> Execution | None:  # noqa: A002
