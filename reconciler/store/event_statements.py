@@ -38,7 +38,7 @@ UPDATE reconciler.events e SET
     attempts = e.attempts + 1, executions = v.executions, error = v.error,
     dispatched_at = CASE WHEN v.finished THEN clock_timestamp() END,
     due_at = CASE WHEN v.finished THEN e.due_at
-             ELSE clock_timestamp() + make_interval(secs => least(60, power(2, e.attempts))) END
+             ELSE clock_timestamp() + make_interval(secs => least(60, power(2, least(e.attempts, 10)))) END
 FROM unnest(%(organizations)s::text[], %(ids)s::text[], %(executions)s::int[], %(errors)s::text[],
             %(finished)s::bool[]) AS v(organization, id, executions, error, finished)
 WHERE e.organization_id = v.organization AND e.id = v.id

@@ -270,6 +270,24 @@ async def test_a_full_queue_makes_the_event_wait_and_nobody_else(
     assert EventState.DISPATCHED is (await _record(database)).state
 
 
+async def test_an_event_that_waits_for_days_goes_on_waiting(
+    world: Tenants, events: Events, database: Database
+) -> None:
+    world.sql(
+        "INSERT INTO reconciler.automation_runtime (automation_id, max_queued) "
+        "VALUES ('acme-intake', 1)"
+    )
+    await send(events, id="e0")
+    await send(events, id="e1")
+    world.sql("UPDATE reconciler.events SET attempts = 5000, due_at = clock_timestamp()")
+
+    await events.dispatch()
+
+    record = await _record(database)
+    assert (EventState.WAITING, 5001) == (record.state, record.attempts)
+    assert "waits for room" in str(record.error)
+
+
 async def test_a_large_fan_out_is_one_transaction(world: Tenants, events: Events) -> None:
     for number in range(450):
         world.trigger("acme-archive", f"t{number}")
