@@ -196,8 +196,19 @@ FROM seen AS z LEFT JOIN taken AS c ON true {_JOINED}
 # Those behind count as well: who stands last in the round must not be served as often as all others.
 _AHEAD_AND_BEHIND = "(SELECT * FROM ahead UNION ALL SELECT * FROM behind)"
 
+# Longer than any lease: a clock that was ahead and was put right left it behind. It ends a lease's
+# time from now, so that a worker that lives can prolong it before others take its run.
+_STRAYED: Final = "10 minutes"
+
 _RESCUE = f"""
-WITH taken AS (
+WITH strayed AS (
+    UPDATE workflow_executions AS e SET "leaseExpiresAt" = {_NOW} + make_interval(secs => %(lease)s)
+    WHERE e.id = ANY(ARRAY(
+        SELECT d.id FROM workflow_executions AS d
+        WHERE d.status = 'RUNNING' AND d."leaseExpiresAt" > {_NOW} + interval '{_STRAYED}'
+        ORDER BY d."leaseExpiresAt" DESC LIMIT 1000 FOR UPDATE SKIP LOCKED
+    ))
+), taken AS (
     UPDATE workflow_executions AS e SET "leaseOwner" = %(worker)s,
         "leaseExpiresAt" = {_NOW} + make_interval(secs => %(lease)s), "updatedAt" = {_NOW}
     WHERE e.id = ANY(ARRAY(
@@ -229,7 +240,8 @@ SELECT LEAST(
      WHERE r.breaker = 'OPEN' AND r.breaker_until > statement_timestamp()
         AND r.automation_id IN (SELECT id FROM heads)),
     (SELECT extract(epoch FROM e."runAt" - {_NOW}) FROM workflow_executions AS e
-     WHERE e.status = 'QUEUED' AND e.attempt >= 0 AND e."runAt" > {_NOW} ORDER BY e."runAt" LIMIT 1)
+     WHERE e.status = 'QUEUED' AND e.attempt >= 0 AND e."runAt" > {_NOW} AND e."runAt" < 'infinity'
+     ORDER BY e."runAt" LIMIT 1)
 )::float8
 """
 
