@@ -36,7 +36,7 @@ SELECT
         SELECT w."runAt" FROM workflow_executions AS w WHERE {_QUEUED}
         ORDER BY w."runAt" DESC LIMIT 1) >= {scheduled.HELD}, false),
     (
-        SELECT extract(epoch FROM "nextFireAt" - {NOW})::float8
+        SELECT extract(epoch FROM {scheduled.DUE} - {NOW})::float8
         FROM workflow_triggers WHERE "isActive" AND "nextFireAt" IS NOT NULL
         ORDER BY "nextFireAt" LIMIT 1)
 """.encode()

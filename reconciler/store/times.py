@@ -7,10 +7,10 @@ same for SQLAlchemy (`reconciler.store.types`).
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from psycopg import adapters
+from psycopg import DataError, adapters
 from psycopg.adapt import AdaptersMap, Loader
 from psycopg.pq import Format
 from psycopg.types.datetime import DatetimeDumper, TimestamptzBinaryLoader, TimestamptzLoader
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from psycopg.adapt import Dumper
 
 _DECODER: Final = json.JSONDecoder()
+# For what PostgreSQL keeps and Python has no word for, infinity among it; with room for all zones.
+_EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
+_LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 _TIMESTAMPTZ: Final = adapters.types["timestamptz"].oid
 
 
@@ -36,7 +39,11 @@ class _UtcText(Loader):
         self._aware = quickest(_TIMESTAMPTZ, context)
 
     def load(self, data: Buffer) -> datetime:
-        found: datetime = self._aware.load(bytes(data) + b"+00")
+        text = bytes(data)
+        try:
+            found: datetime = self._aware.load(text + b"+00")
+        except DataError:
+            return _EARLIEST if text.endswith((b"-infinity", b"BC")) else _LATEST
         return found
 
 
