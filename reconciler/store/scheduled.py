@@ -24,15 +24,12 @@ from reconciler.trigger.overlap import Live, Start, decide
 NOW: Final = "date_trunc('milliseconds', statement_timestamp() AT TIME ZONE 'UTC')"
 # A run that waits for the end of an earlier one is queued for the far future; `release` lets it go.
 HELD: Final = "TIMESTAMP '9000-01-01'"
-# When a schedule is due. Whoever turns it back as far as can be ('-infinity') means: now; Python has
-# no such times.
-DUE: Final = f"LEAST(GREATEST(\"nextFireAt\", TIMESTAMP '1970-01-01'), {HELD})"
 HELD_UNTIL: Final = datetime(9000, 1, 1, tzinfo=UTC)
 
 _CLAIM = f"""
 SELECT id, "automationId", "cronSchedule", COALESCE(timezone, 'UTC'),
     COALESCE(misfire, 'fire_once'), "misfireGrace", COALESCE(overlap, 'skip'),
-    COALESCE(jitter, 0), {DUE}, {NOW},
+    COALESCE(jitter, 0), "nextFireAt", {NOW},
     (SELECT a."isActive" FROM automations AS a WHERE a.id = "automationId")
 FROM workflow_triggers
 WHERE "isActive" AND "nextFireAt" IS NOT NULL AND "nextFireAt" <= {NOW}

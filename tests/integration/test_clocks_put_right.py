@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -92,10 +91,9 @@ async def test_the_run_of_a_worker_that_lives_stays_its_own(place: Desk) -> None
     await place.ask()
     await place.executions.claim("w1", 1, lease=86_400)
 
-    assert await place.executions.rescue("w2", 10, lease=0.3) == []
-    await place.executions.beat("w1", 30)
-    await asyncio.sleep(0.4)
-    assert await place.executions.rescue("w2", 10, lease=30) == []
+    for _ in range(2):
+        assert await place.executions.rescue("w2", 10, lease=30) == []
+
     assert await place.value('SELECT "leaseOwner" FROM workflow_executions') == "w1"
 
 
