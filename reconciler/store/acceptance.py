@@ -24,7 +24,8 @@ from reconciler.store.executions.insert import (
 from reconciler.trigger.rate import SLOTS
 
 # How far a window has moved, and what it still holds: see `reconciler.trigger.rate`. One that is
-# further ahead than a period was written by a clock that was wrong: it holds nothing.
+# further ahead than a period was written by a clock that was wrong: it holds nothing. (ORDINARY
+# takes it as it is until it is full, and leaves it to ACCEPT then.)
 _WINDOWS: Final = f"""
 rules AS MATERIALIZED (
     SELECT DISTINCT ON (automation) automation, "limit", period / {SLOTS} AS size
@@ -206,14 +207,10 @@ WITH locked AS MATERIALIZED (
             SELECT COALESCE(sum(n), 0) FROM unnest(m.counts[1:{SLOTS + 1} - m.moved]) AS n
         ) ELSE 0 END AS free
     FROM (
-        SELECT n.*, LEAST(abs(now_slot - slot), {SLOTS + 1})::integer AS moved FROM (
-            SELECT c.*, CASE WHEN slot BETWEEN this_slot AND this_slot + {SLOTS} THEN slot
-                ELSE this_slot END AS now_slot
-            FROM (
-                SELECT l.*, floor(extract(epoch FROM clock_timestamp())::float8 / size)::bigint
-                    AS this_slot
-                FROM locked AS l
-            ) AS c
+        SELECT n.*, LEAST(now_slot - slot, {SLOTS + 1})::integer AS moved FROM (
+            SELECT l.*, GREATEST(
+                floor(extract(epoch FROM clock_timestamp())::float8 / size)::bigint, slot
+            ) AS now_slot FROM locked AS l
         ) AS n
     ) AS m
 ), asked AS MATERIALIZED (

@@ -43,7 +43,7 @@ class _UtcText(Loader):
         try:
             found: datetime = self._aware.load(text + b"+00")
         except DataError:
-            return _EARLIEST if text.endswith((b"-infinity", b"BC")) else _LATEST
+            return _EARLIEST if text.startswith(b"-") else _LATEST
         return found
 
 

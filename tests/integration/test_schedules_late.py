@@ -104,13 +104,12 @@ async def start(world: Tenants, scheduler: Scheduler, overlap: str, first: str) 
     return trigger, runs(world)
 
 
-@pytest.mark.parametrize("when", ["-infinity", "0044-03-15 BC"])
-async def test_a_schedule_turned_back_further_than_can_be_told_is_due(
-    world: Tenants, scheduler: Scheduler, when: str
+async def test_a_schedule_turned_back_to_the_beginning_of_time_is_due(
+    world: Tenants, scheduler: Scheduler
 ) -> None:
     trigger, other = schedule(world), schedule(world, "other")
     await scheduler.tick()
-    world.sql('UPDATE workflow_triggers SET "nextFireAt" = %s WHERE id = %s', when, trigger)
+    world.sql("UPDATE workflow_triggers SET \"nextFireAt\" = '-infinity' WHERE id = %s", trigger)
     due(world, other, "1 second")
 
     await scheduler.tick()
