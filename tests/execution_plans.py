@@ -167,7 +167,7 @@ def _asking(now: datetime) -> Iterator[tuple[str, bytes, Mapping[str, Any]]]:
     yield "ended", wait._ENDED, {"ids": ["e7", "q1"]}
     yield "recount", recount._SUSPECTS, {}
     yield "old ones", retention._OLD, {"days": 30, "batch": 1000}
-    beyond = {"automation": "a7", "newest": now - timedelta(days=1), "batch": 1000}
+    beyond = {"automation": "a7", "newest": now - timedelta(days=1), "id": "e7", "batch": 1000}
     yield "beyond a number", retention._BEYOND, beyond
     place = {"after": now - timedelta(hours=1), "after_id": "e9"}
     for name, filters in (

@@ -115,6 +115,8 @@ OUR_COLUMNS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
             "executions": "integer NOT NULL DEFAULT 0",
             "error": "text",
             "sent_by": "text",
+            # The triggers that it started: their executions may be gone before it is.
+            "started": "text[] NOT NULL DEFAULT '{}'",
         },
     ),
 }

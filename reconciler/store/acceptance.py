@@ -23,7 +23,9 @@ from reconciler.store.executions.insert import (
 )
 from reconciler.trigger.rate import SLOTS
 
-# How far a window has moved, and what it still holds: see `reconciler.trigger.rate`.
+# How far a window has moved, and what it still holds: see `reconciler.trigger.rate`. One that is
+# further ahead than a period was written by a clock that was wrong: it holds nothing. (ORDINARY
+# takes it as it is until it is full, and leaves it to ACCEPT then.)
 _WINDOWS: Final = f"""
 rules AS MATERIALIZED (
     SELECT DISTINCT ON (automation) automation, "limit", period / {SLOTS} AS size
@@ -39,14 +41,18 @@ rules AS MATERIALIZED (
 ), windows AS MATERIALIZED (
     SELECT c.*, m.*,
         "limit" - (SELECT COALESCE(sum(n), 0) FROM unnest(
-            c.counts[1:CASE WHEN m.same THEN {SLOTS + 1} - m.moved ELSE {SLOTS + 1} END]
+            c.counts[1:{SLOTS + 1} - m.moved]
         ) AS n) AS free
     FROM clock AS c CROSS JOIN LATERAL (
-        SELECT now_slot, same, CASE WHEN same
-            THEN LEAST(now_slot - c.slot, {SLOTS + 1})::integer ELSE 0 END AS moved
+        SELECT now_slot, same, CASE
+            WHEN same THEN LEAST(abs(now_slot - c.slot), {SLOTS + 1})::integer
+            WHEN abs(c.at - (c.slot + 1) * c.slot_seconds) > {SLOTS + 1} * c.size THEN {SLOTS + 1}
+            ELSE 0 END AS moved
         FROM (
             SELECT GREATEST(
-                floor(c.at / c.size)::bigint, CASE WHEN c.slot_seconds = c.size THEN c.slot END
+                floor(c.at / c.size)::bigint,
+                CASE WHEN c.slot_seconds = c.size AND c.slot <= c.at / c.size + {SLOTS}
+                    THEN c.slot END
             ) AS now_slot, c.slot_seconds = c.size AS same
         ) AS n
     ) AS m
@@ -61,7 +67,7 @@ _SHIFTED: Final = f"""
 END"""
 _COUNTS: Final = f"""
 CASE
-    WHEN NOT w.same THEN ARRAY[(
+    WHEN NOT w.same AND w.moved = 0 THEN ARRAY[(
         SELECT COALESCE(sum(n), 0)::integer FROM unnest(w.counts) AS n) + t.taken]{_SHIFTED}"""
 
 # Followed by where the rows come from.

@@ -14,7 +14,7 @@ FROM reconciler.events WHERE organization_id = %(organization)s AND id = %(id)s
 """
 # statement_timestamp() is the database's clock too, and an index can be searched with it.
 OPEN = """
-SELECT organization_id, id, type, created_at, attempts, jsonb_typeof(data),
+SELECT organization_id, id, type, created_at, started, jsonb_typeof(data),
        CASE WHEN octet_length(data::text) <= %(most)s THEN data::text END
 FROM reconciler.events
 WHERE dispatched_at IS NULL AND {} ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
@@ -36,11 +36,13 @@ ORDER BY t."automationId", t.id, v.place
 SETTLE = b"""
 UPDATE reconciler.events e SET
     attempts = e.attempts + 1, executions = v.executions, error = v.error,
+    started = ARRAY(SELECT jsonb_array_elements_text(v.started)),
     dispatched_at = CASE WHEN v.finished THEN clock_timestamp() END,
     due_at = CASE WHEN v.finished THEN e.due_at
-             ELSE clock_timestamp() + make_interval(secs => least(60, power(2, e.attempts))) END
-FROM unnest(%(organizations)s::text[], %(ids)s::text[], %(executions)s::int[], %(errors)s::text[],
-            %(finished)s::bool[]) AS v(organization, id, executions, error, finished)
+             ELSE clock_timestamp() + make_interval(secs => least(60, power(2, least(e.attempts, 10)))) END
+FROM unnest(%(organizations)s::text[], %(ids)s::text[], %(executions)s::int[],
+            %(started)s::jsonb[], %(errors)s::text[], %(finished)s::bool[])
+    AS v(organization, id, executions, started, error, finished)
 WHERE e.organization_id = v.organization AND e.id = v.id
 """
 POSTPONE = b"""

@@ -86,6 +86,7 @@ class _Open:
     created_at: datetime
     text: str | None  # its data; None: too large
     shape: str = "object"
+    triggers: set[str] = field(default_factory=set)  # started, whether their executions are kept
     data: Object = field(default_factory=dict)
     heard: Heard | None = None
     errors: list[str] = field(default_factory=list)
@@ -273,6 +274,7 @@ class Events:
             ):
                 if answer.id is not None and answer.status is not None:
                     match.event.started.append(match.started(answer.id, answer.status))
+                    match.event.triggers.add(match.trigger_id)
                 elif answer.refusal is Refusal.FULL:
                     match.event.full.append(match.automation)
                 elif answer.refusal is Refusal.UNSTORABLE:
@@ -280,7 +282,8 @@ class Events:
         values = {
             "organizations": [event.organization_id for event in events],
             "ids": [event.id for event in events],
-            "executions": [len(event.started) for event in events],
+            "executions": [len(event.triggers) for event in events],
+            "started": [json.dumps(sorted(event.triggers)) for event in events],
             "errors": [event.error for event in events],
             "finished": [not event.full for event in events],
         }
@@ -324,13 +327,13 @@ def _heard_or_none(type_: str) -> Heard | None:
 async def _take(connection: Connection, statement: bytes, values: dict[str, Any]) -> list[_Open]:
     cursor = await connection.execute(statement, {**values, "most": MAX_DATA})
     return [
-        _Open(organization, id_, type_, created_at, text, shape or "null")
-        async for organization, id_, type_, created_at, _, shape, text in cursor
+        _Open(organization, id_, type_, created_at, text, shape or "null", set(started))
+        async for organization, id_, type_, created_at, started, shape, text in cursor
     ]
 
 
 async def _matches(connection: Connection, events: Sequence[_Open]) -> list[_Match]:
-    """Find the triggers that hear each event and whose filters let it through."""
+    """Find the triggers that hear each event, that it has not started, and whose filters fit."""
     if not events:
         return []
     told = [event.heard for event in events if event.heard is not None]
@@ -345,6 +348,8 @@ async def _matches(connection: Connection, events: Sequence[_Open]) -> list[_Mat
     cursor = await connection.execute(sql.LISTENERS, values)
     async for place, trigger_id, automation_id, filters, automation, trigger in cursor:
         event = events[place]
+        if trigger_id in event.triggers:
+            continue
         try:
             if filter_of(filters)(event.data):
                 found.append(_Match(event, trigger_id, trigger, automation_id, automation))

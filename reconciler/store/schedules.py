@@ -24,6 +24,9 @@ from reconciler.trigger.next_fire import next_fire, schedule_problem
 # planner may take another index and sort all that wait.
 _QUEUED = "w.status = 'QUEUED' AND w.attempt >= 0"
 
+# Nothing is subtracted from infinity: whoever turns a schedule back as far as can be means now.
+_FINITE = f"LEAST(GREATEST(\"nextFireAt\", TIMESTAMP '1970-01-01'), {scheduled.HELD})"
+
 # Ordered by what only the index of unscheduled rows is ordered by: the planner, which takes half of
 # all rows for unscheduled, would rather read the table.
 _WORK = f"""
@@ -36,7 +39,7 @@ SELECT
         SELECT w."runAt" FROM workflow_executions AS w WHERE {_QUEUED}
         ORDER BY w."runAt" DESC LIMIT 1) >= {scheduled.HELD}, false),
     (
-        SELECT extract(epoch FROM "nextFireAt" - {NOW})::float8
+        SELECT extract(epoch FROM {_FINITE} - {NOW})::float8
         FROM workflow_triggers WHERE "isActive" AND "nextFireAt" IS NOT NULL
         ORDER BY "nextFireAt" LIMIT 1)
 """.encode()

@@ -7,15 +7,16 @@ same for SQLAlchemy (`reconciler.store.types`).
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from psycopg import adapters
+from psycopg import DataError, adapters
 from psycopg.adapt import AdaptersMap, Loader
 from psycopg.pq import Format
 from psycopg.types.datetime import DatetimeDumper, TimestamptzBinaryLoader, TimestamptzLoader
 from psycopg.types.json import set_json_loads
 
+from reconciler.resource.unreadable import Unreadable
 from reconciler.store.arrays import quick_arrays
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from psycopg.adapt import Dumper
 
 _DECODER: Final = json.JSONDecoder()
+# For what PostgreSQL keeps and Python has no word for, infinity among it; with room for all zones.
+_EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
+_LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 _TIMESTAMPTZ: Final = adapters.types["timestamptz"].oid
 
 
@@ -35,7 +39,11 @@ class _UtcText(Loader):
         self._aware = quickest(_TIMESTAMPTZ, context)
 
     def load(self, data: Buffer) -> datetime:
-        found: datetime = self._aware.load(bytes(data) + b"+00")
+        text = bytes(data)
+        try:
+            found: datetime = self._aware.load(text + b"+00")
+        except DataError:
+            return _EARLIEST if text.startswith(b"-") else _LATEST
         return found
 
 
@@ -59,5 +67,13 @@ def utc_adapters() -> AdaptersMap:
 
 
 def _json(data: str | bytes) -> Any:
-    """Read what PostgreSQL wrote, which is UTF-8: `json.loads` would find that out each time."""
-    return _DECODER.decode(data if isinstance(data, str) else data.decode())
+    """Read what PostgreSQL wrote, which is UTF-8: `json.loads` would find that out each time.
+
+    Never raises: whoever reads one such value among others would lose them all, again and again.
+    """
+    try:
+        return _DECODER.decode(data if isinstance(data, str) else data.decode())
+    except RecursionError:
+        return Unreadable("it is nested too deeply")
+    except ValueError:  # PostgreSQL writes nothing else that Python refuses
+        return Unreadable("it holds a number of too many digits")

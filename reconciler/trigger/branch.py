@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from reconciler.errors import ConfigError
 from reconciler.resource.payload import Json, Object, Value
+from reconciler.resource.unreadable import Unreadable
 from reconciler.trigger.execution import Branch, Cause, Claimed
 
 _KIND: Final = {Cause.WEBHOOK: "webhook", Cause.SCHEDULE: "schedule"}
@@ -50,6 +51,9 @@ def body(claimed: Claimed) -> Object:
 
 
 def _items(data: Value) -> list[Json]:
+    if isinstance(data, Unreadable):
+        message = f"its input can't be read: {data.reason}"
+        raise ConfigError(message, hint="correct what was inserted, and ask for a new run")
     if isinstance(data, list):
         # An empty list would start nothing: n8n runs a branch only for an item.
         return [_item(one) for one in data] or [{}]

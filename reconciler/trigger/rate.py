@@ -34,8 +34,8 @@ class Taken:
 def take(window: Window, wanted: int, *, limit: int, seconds: float, now: float) -> Taken:
     """Take up to *wanted* of the places that *limit* calls in *seconds* leave at *now* (epoch)."""
     size = seconds / SLOTS
-    current = max(int(now // size), window.slot if window.slot_seconds == size else 0)
-    counts = list(_moved(window, current, size))
+    current, kept = _at(window, size, now)
+    counts = list(kept)
     free = max(0, limit - sum(counts))
     granted = min(wanted, free)
     counts[0] += granted
@@ -47,15 +47,22 @@ def take(window: Window, wanted: int, *, limit: int, seconds: float, now: float)
 def wait_for_place(window: Window, *, seconds: float, now: float) -> float:
     """Tell in how many seconds the oldest count leaves a full *window*."""
     size = seconds / SLOTS
-    current = max(int(now // size), window.slot if window.slot_seconds == size else 0)
-    counts = _moved(window, current, size)
+    current, counts = _at(window, size, now)
     oldest = max((at for at, count in enumerate(counts) if count), default=0)
     return max(0.0, (current - oldest + SLOTS + 1) * size - now)
 
 
-def _moved(window: Window, current: int, size: float) -> tuple[int, ...]:
-    """Shift the counts so that the newest slot is *current*; another slot size keeps the sum."""
-    if window.slot_seconds != size:  # the period was changed: all that was counted is now
-        return (sum(window.counts), *([0] * SLOTS))
+def _at(window: Window, size: float, now: float) -> tuple[int, tuple[int, ...]]:
+    """Give the newest slot at *now*, and the counts from it on; another slot size keeps the sum.
+
+    A window further ahead than a period holds nothing: the clock was wrong, and was put right.
+    """
+    current = int(now // size)
+    if window.slot_seconds != size:  # the period was changed: what was counted counts a period more
+        over = abs(now - (window.slot + 1) * window.slot_seconds) > (SLOTS + 1) * size
+        return current, (0 if over else sum(window.counts), *([0] * SLOTS))
+    if window.slot - current > SLOTS:
+        return current, (0,) * (SLOTS + 1)
+    current = max(current, window.slot)
     kept = (*([0] * min(current - window.slot, SLOTS + 1)), *window.counts)[: SLOTS + 1]
-    return kept + (0,) * (SLOTS + 1 - len(kept))
+    return current, kept + (0,) * (SLOTS + 1 - len(kept))

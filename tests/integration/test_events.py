@@ -270,6 +270,56 @@ async def test_a_full_queue_makes_the_event_wait_and_nobody_else(
     assert EventState.DISPATCHED is (await _record(database)).state
 
 
+async def test_what_an_event_started_is_not_started_again_once_its_executions_are_gone(
+    world: Tenants, events: Events, database: Database
+) -> None:
+    await send(events)
+    world.trigger("acme-intake", "late")
+    world.sql("DELETE FROM workflow_executions")
+
+    await EventRecords(database).again("acme", "e1")
+    assert 1 == await events.dispatch()
+
+    assert [("acme-intake-late", DOCUMENT)] == world.executions()
+    record = await _record(database)
+    assert (EventState.DISPATCHED, 3) == (record.state, record.executions)
+
+
+async def test_an_event_that_waits_for_room_starts_nothing_twice(
+    world: Tenants, events: Events
+) -> None:
+    world.sql(
+        "INSERT INTO reconciler.automation_runtime (automation_id, max_queued) "
+        "VALUES ('acme-intake', 1)"
+    )
+    await send(events, id="e0")
+    await send(events, id="e1")
+    world.sql("DELETE FROM workflow_executions")
+    world.sql("UPDATE reconciler.events SET due_at = clock_timestamp()")
+
+    assert 1 == await events.dispatch()
+
+    assert [("acme-intake-scans", DOCUMENT)] == world.executions()
+
+
+async def test_an_event_that_waits_for_days_goes_on_waiting(
+    world: Tenants, events: Events, database: Database
+) -> None:
+    world.sql(
+        "INSERT INTO reconciler.automation_runtime (automation_id, max_queued) "
+        "VALUES ('acme-intake', 1)"
+    )
+    await send(events, id="e0")
+    await send(events, id="e1")
+    world.sql("UPDATE reconciler.events SET attempts = 5000, due_at = clock_timestamp()")
+
+    await events.dispatch()
+
+    record = await _record(database)
+    assert (EventState.WAITING, 5001) == (record.state, record.attempts)
+    assert "waits for room" in str(record.error)
+
+
 async def test_a_large_fan_out_is_one_transaction(world: Tenants, events: Events) -> None:
     for number in range(450):
         world.trigger("acme-archive", f"t{number}")

@@ -50,6 +50,17 @@ STATEMENTS: dict[str, tuple[bytes, dict[str, Any]]] = {
             "event_types": TYPES,
         },
     ),
+    "settle": (
+        sql.SETTLE,
+        {
+            "organizations": ["acme"],
+            "ids": ["w1"],
+            "executions": [1],
+            "started": ['["t1"]'],
+            "errors": [None],
+            "finished": [True],
+        },
+    ),
     "page": (
         event_records._LIST.format(state="true").encode(),
         {"organization": "acme", "type": None, "before": MOMENT, "before_id": "e", "limit": 50},

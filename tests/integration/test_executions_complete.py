@@ -240,6 +240,27 @@ async def test_a_run_that_waited_past_its_deadline_ends_with_the_reason(place: D
     assert "deadline" in (found.summary.error_message or "")
 
 
+async def test_a_run_that_has_begun_is_past_its_deadline_and_goes_on(place: Desk) -> None:
+    await place.automation(queue_deadline_seconds=1)
+    [tried, untried] = await place.ask(2)
+    for one in await take(place):
+        again = Ended(id=one.id, attempt=1, status=Status.QUEUED, counts=one.id == tried)
+        await place.executions.complete("w1", [again])
+    await place.rows("UPDATE workflow_executions SET \"queueDeadline\" = now() - interval '1 s'")
+
+    assert await place.executions.expire() == 1
+    assert ["QUEUED", "CANCELLED"] == [await place.status(id_) for id_ in (tried, untried)]
+
+
+async def test_a_backlog_past_its_deadline_ends_in_turns(place: Desk) -> None:
+    await place.automation(queue_deadline_seconds=1)
+    for _ in range(6):
+        await place.ask(1000)
+    await place.rows("UPDATE workflow_executions SET \"queueDeadline\" = now() - interval '1 s'")
+
+    assert [5000, 1000, 0] == [await place.executions.expire() for _ in range(3)]
+
+
 async def test_what_n8n_left_is_stored_even_with_characters_that_postgresql_refuses(
     place: Desk,
 ) -> None:

@@ -156,6 +156,16 @@ async def test_beyond_a_number_per_automation_the_oldest_ended_ones_go(place: De
     assert await place.executions.prune(keep=3) == 0
 
 
+async def test_of_executions_of_the_same_time_as_many_stay_as_may(place: Desk) -> None:
+    await place.automation(max_concurrency=100)
+    asked = await place.ask(60)
+    await finish(place)
+
+    assert await place.executions.prune(keep=50, batch=7) == 10
+    left = await place.rows("SELECT id FROM workflow_executions ORDER BY id")
+    assert [(id_,) for id_ in sorted(asked)[10:]] == left
+
+
 async def test_a_poke_wakes_a_listener_and_many_pokes_are_few_messages(
     upgraded_url: str, place: Desk
 ) -> None:

@@ -104,6 +104,34 @@ async def start(world: Tenants, scheduler: Scheduler, overlap: str, first: str) 
     return trigger, runs(world)
 
 
+async def test_a_schedule_turned_back_to_the_beginning_of_time_is_due(
+    world: Tenants, scheduler: Scheduler
+) -> None:
+    trigger, other = schedule(world), schedule(world, "other")
+    await scheduler.tick()
+    world.sql("UPDATE workflow_triggers SET \"nextFireAt\" = '-infinity' WHERE id = %s", trigger)
+    due(world, other, "1 second")
+
+    await scheduler.tick()
+
+    assert ["QUEUED", "QUEUED"] == [status for status, _ in runs(world)]
+    assert look(world, trigger) > past(world)
+
+
+async def test_a_schedule_that_is_due_at_the_end_of_time_stops_no_other(
+    world: Tenants, scheduler: Scheduler
+) -> None:
+    trigger, other = schedule(world), schedule(world, "other")
+    await scheduler.tick()
+    world.sql("UPDATE workflow_triggers SET \"nextFireAt\" = 'infinity' WHERE id = %s", trigger)
+    assert 0 < await scheduler.tick() <= 1.0
+    due(world, other, "1 second")
+
+    await scheduler.tick()
+
+    assert 1 == len(runs(world))
+
+
 @pytest.mark.parametrize("first", ["QUEUED", "RUNNING"])
 async def test_an_occurrence_is_skipped_and_recorded_while_the_last_run_lives(
     first: str, world: Tenants, scheduler: Scheduler

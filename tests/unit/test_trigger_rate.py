@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,9 +30,22 @@ def test_another_period_forgets_nothing() -> None:
     assert hour.granted == 0
 
 
-def test_a_clock_that_goes_back_gives_nothing_away() -> None:
+def test_a_changed_period_is_over_as_well() -> None:
+    minute = take(Window(), 100, limit=100, seconds=60, now=10_000.0)
+    for now, granted in ((13_600.0, 0), (13_670.0, 1)):
+        assert take(minute.window, 1, limit=100, seconds=3600, now=now).granted == granted
+
+
+def test_a_clock_that_goes_back_a_little_gives_nothing_away() -> None:
     full = take(Window(), 100, limit=100, seconds=60, now=5000.0)
-    assert take(full.window, 1, limit=100, seconds=60, now=1000.0).granted == 0
+    assert take(full.window, 1, limit=100, seconds=60, now=4945.0).granted == 0
+
+
+@pytest.mark.parametrize("seconds", [60, 3600])
+def test_what_a_clock_counted_that_was_far_ahead_counts_no_more(seconds: int) -> None:
+    full = take(Window(), 100, limit=100, seconds=60, now=50_000.0)
+    taken = take(full.window, 1, limit=100, seconds=seconds, now=1000.0)
+    assert (1, 1) == (taken.granted, sum(taken.window.counts))
 
 
 @given(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from reconciler.errors import ConflictError
+from reconciler.resource.unreadable import Unreadable
 from reconciler.store.database import Connection, Database
 from reconciler.store.executions import cancelling, ending, read, recount, retention
 from reconciler.store.executions import claim as claiming
@@ -155,7 +156,7 @@ class Executions:
     async def retry(self, organization_id: str | None, id: str) -> Accepted:  # noqa: A002
         """Ask for an execution again, as a new one that names the old.
 
-        Raises ConflictError while the old one has not ended.
+        Raises ConflictError while the old one has not ended, or when nobody can read its input.
         """
         old = await self.get(organization_id, id)
         if old is None:
@@ -163,6 +164,9 @@ class Executions:
         if old.summary.status not in TERMINAL:
             message = f"execution {id} has not ended: it is {old.summary.status.value}"
             raise ConflictError(message, hint="wait for its end, or cancel it")
+        if isinstance(old.trigger_data, Unreadable):
+            message = f"the input of execution {id} can't be read: {old.trigger_data.reason}"
+            raise ConflictError(message, hint="ask for a new run with another input")
         cause = old.summary.cause
         again = NewExecution(
             automation_id=old.summary.automation_id,
@@ -176,7 +180,7 @@ class Executions:
         return (await self.insert([again]))[0]
 
     async def expire(self) -> int:
-        """Cancel what waited past its deadline or waits for an automation that is off."""
+        """Cancel what waited past its deadline or waits for an automation that is off, in part."""
         return await ending.expire(self._database)
 
     async def get(self, organization_id: str | None, id: str) -> Execution | None:  # noqa: A002

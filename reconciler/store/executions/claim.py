@@ -10,14 +10,13 @@ they began. Not here: running anything.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 from reconciler.store.database import Database
-from reconciler.trigger.execution import Branch, Cause, Claimed
+from reconciler.store.executions.decoding import branches_of, cause_of
+from reconciler.trigger.execution import Cause, Claimed
 
 DEFAULT_CONCURRENCY: Final = 5  # as in the specs
 _NEAR: Final = 10  # automations that a claim looks at, or as many as rows are asked for
@@ -197,8 +196,19 @@ FROM seen AS z LEFT JOIN taken AS c ON true {_JOINED}
 # Those behind count as well: who stands last in the round must not be served as often as all others.
 _AHEAD_AND_BEHIND = "(SELECT * FROM ahead UNION ALL SELECT * FROM behind)"
 
+# Longer than any lease: a clock that was ahead and was put right left it behind. It ends a lease's
+# time from now, so that a worker that lives can prolong it before others take its run.
+_STRAYED: Final = "10 minutes"
+
 _RESCUE = f"""
-WITH taken AS (
+WITH strayed AS (
+    UPDATE workflow_executions AS e SET "leaseExpiresAt" = {_NOW} + make_interval(secs => %(lease)s)
+    WHERE e.id = ANY(ARRAY(
+        SELECT d.id FROM workflow_executions AS d
+        WHERE d.status = 'RUNNING' AND d."leaseExpiresAt" > {_NOW} + interval '{_STRAYED}'
+        ORDER BY d."leaseExpiresAt" DESC LIMIT 1000 FOR UPDATE SKIP LOCKED
+    ))
+), taken AS (
     UPDATE workflow_executions AS e SET "leaseOwner" = %(worker)s,
         "leaseExpiresAt" = {_NOW} + make_interval(secs => %(lease)s), "updatedAt" = {_NOW}
     WHERE e.id = ANY(ARRAY(
@@ -230,7 +240,8 @@ SELECT LEAST(
      WHERE r.breaker = 'OPEN' AND r.breaker_until > statement_timestamp()
         AND r.automation_id IN (SELECT id FROM heads)),
     (SELECT extract(epoch FROM e."runAt" - {_NOW}) FROM workflow_executions AS e
-     WHERE e.status = 'QUEUED' AND e.attempt >= 0 AND e."runAt" > {_NOW} ORDER BY e."runAt" LIMIT 1)
+     WHERE e.status = 'QUEUED' AND e.attempt >= 0 AND e."runAt" > {_NOW} AND e."runAt" < 'infinity'
+     ORDER BY e."runAt" LIMIT 1)
 )::float8
 """
 
@@ -313,9 +324,9 @@ def _claimed(row: tuple[Any, ...], *, adopted: bool) -> Claimed:
         organization=row[3],
         automation=row[4],
         workflow_id=row[5],
-        branches=_branches(row[6]),
+        branches=branches_of(row[6]),
         trigger_name=row[7],
-        cause=Cause(row[8]),
+        cause=cause_of(row[8]),
         method=row[9],
         trigger_data=row[10],
         attempt=row[11],
@@ -328,20 +339,4 @@ def _claimed(row: tuple[Any, ...], *, adopted: bool) -> Claimed:
         elapsed_seconds=max(0.0, row[17]),
         cancel_requested=row[18],
         began_at=row[19],
-    )
-
-
-@lru_cache(maxsize=4096)
-def _branches(text: str | None) -> tuple[Branch, ...]:
-    """Read the way into a workflow; the same text comes with each row of an automation."""
-    listed = json.loads(text) if text else None
-    return tuple(
-        Branch(
-            node=str(one["node"]),
-            field=str(one["field"]),
-            kind=str(one["kind"]),
-            methods=tuple(one.get("methods") or ()),
-        )
-        for one in (listed if isinstance(listed, list) else ())
-        if isinstance(one, dict) and {"node", "field", "kind"} <= one.keys()
     )

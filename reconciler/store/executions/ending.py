@@ -13,6 +13,7 @@ from reconciler.store.executions.claim import HEADS, WAITS
 
 _NOW = "(clock_timestamp() AT TIME ZONE 'UTC')"
 _BATCH = 1000
+_MOST = 5  # batches at a time: who calls has leases to prolong
 
 
 class Cancelled(enum.StrEnum):
@@ -42,12 +43,14 @@ SELECT CASE status WHEN 'QUEUED' THEN 'cancelled' WHEN 'RUNNING' THEN 'asked' EL
 FROM found
 """.encode()
 
+# A run that waits for its next attempt has begun; one that was put back unspent has not.
 _LATE = f"""
 UPDATE workflow_executions SET status = 'CANCELLED', "completedAt" = {_NOW},
     "updatedAt" = {_NOW}, "errorMessage" = 'waited longer than its queue deadline'
 WHERE id = ANY(ARRAY(
     SELECT id FROM workflow_executions
-    WHERE status = 'QUEUED' AND "queueDeadline" < (statement_timestamp() AT TIME ZONE 'UTC')
+    WHERE status = 'QUEUED' AND attempt = 0
+        AND "queueDeadline" < (statement_timestamp() AT TIME ZONE 'UTC')
     ORDER BY "queueDeadline" LIMIT {_BATCH} FOR UPDATE SKIP LOCKED
 )) AND status = 'QUEUED' RETURNING id
 """.encode()
@@ -72,10 +75,13 @@ async def cancel(database: Database, organization_id: str | None, id_: str) -> C
 
 
 async def expire(database: Database) -> int:
-    """Cancel what waited past its deadline or waits for an automation that is off."""
+    """Cancel what waited past its deadline or waits for an automation that is off.
+
+    Some thousands of each at most: the rest goes next time.
+    """
     ended = 0
     for statement in (_LATE, _OFF):
-        while True:
+        for _ in range(_MOST):
             rows = await database.execute(statement, {}, prepare=True)
             ended += len(rows)
             if len(rows) < _BATCH:

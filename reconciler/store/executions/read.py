@@ -15,6 +15,7 @@ from typing import Any
 from reconciler.errors import UsageError
 from reconciler.resource.payload import Value
 from reconciler.store.database import Database
+from reconciler.store.executions.decoding import cause_of
 from reconciler.trigger.execution import Cause, Status
 
 MAX_PAGE = 250
@@ -273,7 +274,7 @@ def _summary(row: tuple[Any, ...]) -> Summary:
         organization=row[3],
         automation=row[4],
         status=Status(row[5]),
-        cause=Cause(row[6]),
+        cause=cause_of(row[6]),
         trigger_id=row[7],
         trigger_name=row[8],
         created_at=row[9],

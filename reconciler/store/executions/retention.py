@@ -16,18 +16,19 @@ DELETE FROM workflow_executions WHERE id = ANY(ARRAY(
 """.encode()
 
 _LARGE = b"""
-SELECT a.id, (
-    SELECT e."createdAt" FROM workflow_executions AS e
-    WHERE e."automationId" = a.id AND e.status NOT IN ('QUEUED', 'RUNNING')
-    ORDER BY e."createdAt" DESC, e.id DESC OFFSET %(keep)s LIMIT 1
-) AS newest FROM automations AS a
+SELECT a.id, e."createdAt", e.id FROM automations AS a CROSS JOIN LATERAL (
+    SELECT x."createdAt", x.id FROM workflow_executions AS x
+    WHERE x."automationId" = a.id AND x.status NOT IN ('QUEUED', 'RUNNING')
+    ORDER BY x."createdAt" DESC, x.id DESC OFFSET %(keep)s LIMIT 1
+) AS e
 """
 
+# Rows of one statement are of the same time: their ids decide.
 _BEYOND = b"""
 DELETE FROM workflow_executions WHERE id = ANY(ARRAY(
     SELECT id FROM workflow_executions
     WHERE "automationId" = %(automation)s
-        AND "createdAt" <= %(newest)s::timestamptz AT TIME ZONE 'UTC'
+        AND ("createdAt", id) <= (%(newest)s::timestamptz AT TIME ZONE 'UTC', %(id)s)
         AND status NOT IN ('QUEUED', 'RUNNING')
     ORDER BY "createdAt", id LIMIT %(batch)s FOR UPDATE SKIP LOCKED
 )) RETURNING id
@@ -45,9 +46,9 @@ async def prune(
     if days is not None:
         deleted += await _batches(database, _OLD, {"days": days}, batch, most)
     if keep is not None and deleted < most:
-        for automation, newest in await database.execute(_LARGE, {"keep": keep}):
-            if newest is not None and deleted < most:
-                values = {"automation": automation, "newest": newest}
+        for automation, newest, id_ in await database.execute(_LARGE, {"keep": keep}):
+            if deleted < most:
+                values = {"automation": automation, "newest": newest, "id": id_}
                 deleted += await _batches(database, _BEYOND, values, batch, most - deleted)
     return deleted
 

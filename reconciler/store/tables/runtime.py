@@ -32,6 +32,7 @@ from reconciler.store.tables.base import (
     metadata,
     optional,
     required,
+    texts,
 )
 
 _SETTINGS = (
@@ -172,6 +173,7 @@ events = Table(
     made_at("due_at"),
     *(counter(name) for name in ("attempts", "executions")),
     *optional("error", "sent_by"),
+    texts("started"),
     PrimaryKeyConstraint("organization_id", "id"),
     CheckConstraint("type <> ''", name="type_check"),
     Index("events_open_idx", "created_at", postgresql_where=text("dispatched_at IS NULL")),
