@@ -13,7 +13,7 @@ from typing import Final
 from reconciler.resource.payload import Json
 
 LEVELS: Final = 250  # that are kept
-_CUT: Final = b'"[nested too deeply]"'
+CUT: Final = "[nested too deeply]"
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{}\]]', re.DOTALL)
 
 
@@ -28,7 +28,7 @@ def read_deep(content: bytes) -> Json:
                 kept.append(content[at : token.start()])
         elif token[0] in b"]}":
             if level == LEVELS + 1:
-                kept.append(_CUT)
+                kept.append(json.dumps(CUT).encode())
                 at = token.end()
             level -= 1
     if level:

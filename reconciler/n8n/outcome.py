@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from reconciler.n8n.deep import CUT
+from reconciler.resource.json_text import shallow
 from reconciler.resource.payload import Json, Object
 from reconciler.workflow.entry import ENTRY_HEADER, ENTRY_NAME
 
@@ -129,7 +131,7 @@ def _cut(items: list[Json], limit: int) -> tuple[list[Json], bool]:
     # Counting costs next to nothing, and few outputs have as many brackets.
     deep = text.count("[") + text.count("{") > _DEEPEST and _is_deeper(items, _DEEPEST)
     if deep:
-        items = [_shallow(item, _DEEPEST - 1) for item in items]
+        items = shallow(items, _DEEPEST, CUT)
         text = json.dumps(items)
     if len(text) <= limit:
         return items, deep
@@ -292,18 +294,7 @@ def _is_deeper(value: Json, levels: int) -> bool:
     if not isinstance(value, list | dict):
         return False
     inner = value if isinstance(value, list) else value.values()
-    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
-
-
-def _shallow(value: Json, levels: int) -> Json:
-    """Cut away what is nested more than *levels* times."""
-    if not isinstance(value, list | dict):
-        return value
-    if levels == 0:
-        return "[nested too deeply]"
-    if isinstance(value, list):
-        return [_shallow(one, levels - 1) for one in value]
-    return {key: _shallow(one, levels - 1) for key, one in value.items()}
+    return (levels == 0 and bool(value)) or any(_is_deeper(one, levels - 1) for one in inner)
 
 
 def _object(value: Json | Mapping[str, Json]) -> Object:

@@ -18,16 +18,17 @@ def json_text(value: Any, **how: Any) -> str:
     try:
         return json.dumps(value, **how)
     except RecursionError:
-        return json.dumps(_shallow(value, _LEVELS), **how)
+        return json.dumps(shallow(value, _LEVELS, TOO_DEEP), **how)
 
 
-def _shallow(value: Any, levels: int) -> Any:
+def shallow(value: Any, levels: int, instead: str) -> Any:
+    """Put *instead* in the place of what is nested in *levels* lists and objects, and not empty."""
     match value:
         case dict() | list() if value and not levels:
-            return TOO_DEEP
+            return instead
         case dict():
-            return {key: _shallow(item, levels - 1) for key, item in value.items()}
+            return {key: shallow(item, levels - 1, instead) for key, item in value.items()}
         case list():
-            return [_shallow(item, levels - 1) for item in value]
+            return [shallow(item, levels - 1, instead) for item in value]
         case _:
             return value
