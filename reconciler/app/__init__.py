@@ -233,6 +233,7 @@ class Session:
                 await operations.finish(operation, "interrupted", {})
             raise
         summary: dict[str, Any] = {state.value: report.count(state) for state in State}
+        summary["whole"] = report.whole
         await operations.finish(operation, report.outcome, summary)
         return report
 

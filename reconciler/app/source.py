@@ -36,13 +36,13 @@ def specs_of(settings: Settings) -> Branch | Folder:
 async def note_applied(
     database: Database, settings: Settings, revision: str | None, report: Report
 ) -> None:
-    """Note that all of *revision* was applied by hand, as a turn would; the lock is still held.
+    """Note that *revision* was applied by hand, as a turn would; the lock is still held.
 
     Not for a folder with edits, which no name stands for: the next commit would seem not to
     follow on it. Nor where daemons follow a branch: ours need not be part of its history.
     """
     nameless = revision is None or revision.endswith("+")
-    if nameless or settings.git_url is not None or report.outcome != "done":
+    if nameless or settings.git_url is not None or not report.whole:
         return
     await Sources(database).applied(str(revision))
 

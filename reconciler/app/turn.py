@@ -20,7 +20,7 @@ from reconciler.engine.backoff import Failure, failed, waits
 from reconciler.engine.compile import Compiled
 from reconciler.engine.conditions import Findings, by_address, failures
 from reconciler.engine.observe import Reading, bind
-from reconciler.engine.outcome import Report, State
+from reconciler.engine.outcome import Report, State, is_whole
 from reconciler.engine.safe import Safe, environment_names
 from reconciler.errors import RevisionGone, UnreachableError
 from reconciler.kinds.registry import KINDS
@@ -173,7 +173,7 @@ class _Turn:
     stopped: UnreachableError | None = None
     interrupted: bool = False
     recorded: bool = False  # whether an operation was written
-    complete: bool = False  # whether all that the specs say is in force
+    complete: bool = False  # whether the revision counts as applied
     counts: dict[State, int] = field(default_factory=dict)
     drifted: int = 0
 
@@ -230,11 +230,9 @@ class _Turn:
         if not plan.undeclared and not any(change.removes for change in plan.changes):
             self.rewritten_from = None  # nothing is left that could be removed by mistake
         report = await self._carry_out(replace(planned, plan=plan))
-        ended = report is None or not (self.interrupted or report.stopped)
+        self.complete = is_whole(plan) if report is None else report.whole
         blocked = [c for c in plan.shown if c.blocked is not None]
         on_apply = [c for c in blocked if intends(c) and self._held(c)]
-        settled = ended and self.findings.retry_at is None and not on_apply
-        self.complete = settled and self.known.restraint.any_may
         drifted = {drift.address for drift in plan.drift}
         return frozenset(
             c.address for c in on_apply if c.address in drifted & planned.world.recorded.keys()
