@@ -61,8 +61,10 @@ async def look(session: Session) -> Status:
         found = standings(planned.plan, planned.world)
     except (N8nError, N8nUnreachable, N8nUnauthorized, GitUnreachable, RevisionGone) as error:
         trouble = str(error)
-        who = "git" if isinstance(error, (GitUnreachable, RevisionGone)) else "n8n"
-        found = unknown(await session.ledger().recorded(), f"{who} can't be asked")
+        why = "n8n can't be asked"
+        if isinstance(error, (GitUnreachable, RevisionGone)):
+            why = "git can't be asked" if session.settings.git_url else "the specs can't be read"
+        found = unknown(await session.ledger().recorded(), why)
     return Status(
         standings=[annotated(standing, holds, failed, paused) for standing in found],
         holds=holds,
@@ -77,6 +79,9 @@ async def look(session: Session) -> Status:
 async def _specs(settings: Settings, source: SourceState) -> Loaded:
     """Load the specs that the daemon follows: of a branch, the last good revision."""
     if settings.git_url is None:
+        if source.place and not settings.specs.is_dir():  # what a daemon found there is still told
+            message = f"there is no spec folder {settings.specs}"
+            raise RevisionGone(message)
         return load_specs(settings.specs)
     specs = specs_of(settings)
     if source.good is not None:

@@ -22,7 +22,7 @@ from reconciler.engine.conditions import Findings, by_address, failures
 from reconciler.engine.observe import Reading, bind
 from reconciler.engine.outcome import Report, State, is_whole
 from reconciler.engine.safe import Safe, environment_names
-from reconciler.errors import RevisionGone, UnreachableError
+from reconciler.errors import GitUnreachable, RevisionGone, UnreachableError
 from reconciler.kinds.registry import KINDS
 from reconciler.plan.change import Action, Change, Only, Plan
 from reconciler.plan.guard import Policy
@@ -128,12 +128,16 @@ class DaemonTurns(Turns):
 
     async def _distrust(self, known: Known) -> str | None:
         """Name the revision that was applied and is no longer part of the history, if so."""
-        if known.sighting is None or known.pin is not None or known.sighting.commit is None:
-            return known.state.rewritten_from
-        anchor = known.state.rewritten_from or known.state.applied
-        if anchor is None or await self._specs.descends(known.sighting, anchor):
+        before, sighting = known.state.rewritten_from, known.sighting
+        if sighting is None or known.pin is not None or sighting.commit is None:
+            return None if before is not None and "+" in before else before  # no commit: a mistake
+        anchor = _commit_of(before or known.state.applied)
+        if anchor is None or sighting.commit.startswith(anchor):
             return None
-        return anchor
+        try:
+            return None if await self._specs.descends(sighting, anchor) else anchor
+        except (RevisionGone, GitUnreachable):  # nothing is removed before git can be asked
+            return anchor
 
     async def _end(self, turn: _Turn) -> None:
         known, sighting = turn.known, turn.known.sighting
@@ -314,6 +318,12 @@ class _Turn:
             applied=self.counts.get(State.APPLIED, 0),
             failed=failures_,
         )
+
+
+def _commit_of(name: str | None) -> str | None:
+    """Give the commit that a revision is, or that the edits of a folder were made on."""
+    commit = (name or "").partition("+")[0]
+    return None if commit in {"", "folder"} else commit
 
 
 def _moves(change: Change) -> bool:
