@@ -65,6 +65,7 @@ class DaemonTurns(Turns):
         self._settings = session.settings
         self._sources = Sources(session.database)
         self._conditions = Conditions(session.database)
+        self._problem: str | None = None  # of the newest revision, at the last look
 
     async def good(self) -> str | None:
         """Tell the newest revision that any daemon found to be without errors."""
@@ -77,9 +78,15 @@ class DaemonTurns(Turns):
     async def saw(self, place: str, sighting: Sighting | None, problem: str | None) -> None:
         """Note what is the newest revision, and in the history why it does not apply if so."""
         before = await self._sources.load()
+        self._problem = problem
         await self._sources.saw(place, sighting.name if sighting else None, problem)
         if sighting is not None and problem is not None and problem != before.problem:
             await self._remember(sighting.revision, "failed", {"problem": problem})
+
+    async def failed(self, place: str, problem: str) -> None:
+        """Note why a turn failed, beside what is wrong with the newest revision."""
+        known = f"; besides: {self._problem}" if self._problem else ""
+        await self._sources.failed(place, f"{problem}{known}")
 
     async def turn(self, order: Order) -> Turned:
         """Take one turn under the writers' lock; raises LockHeld, SpecError, UnreachableError."""
@@ -154,6 +161,8 @@ class DaemonTurns(Turns):
             applied=applied,
             rewritten_from=turn.rewritten_from,
         )
+        if turn.stopped is None:
+            await self._sources.mended(self._problem)
 
     async def _remember(self, revision: str | None, outcome: str, summary: dict[str, str]) -> None:
         """Keep a revision in the history though nothing had to be changed for it."""
