@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.app import Session, load_specs, new_id
-from reconciler.app.source import specs_of
+from reconciler.app import Session, existing_root, new_id
+from reconciler.app.source import followed_specs
 from reconciler.engine.backoff import Failure
 from reconciler.engine.conditions import failures
 from reconciler.engine.status import Health, Standing, Sync, standings, unknown
@@ -23,8 +23,6 @@ from reconciler.plan.planner import PlanOptions
 from reconciler.plan.restraint import Hold, What, covering
 from reconciler.resource.address import Address
 from reconciler.resource.payload import Object
-from reconciler.settings import Settings
-from reconciler.spec.link import Loaded
 from reconciler.store.background import Background
 from reconciler.store.conditions import Conditions
 from reconciler.store.holds import Holds
@@ -56,7 +54,9 @@ async def look(session: Session) -> Status:
     paused = await Background(session.database).paused()
     trouble: str | None = None
     try:
-        loaded = await _specs(session.settings, source)
+        if session.settings.git_url is None and not source.place:
+            existing_root(session.settings)  # else what a daemon found there is still told
+        loaded = await followed_specs(session.settings, source)
         planned = await session.plan(loaded, PlanOptions(), Policy(), frozenset())
         found = standings(planned.plan, planned.world)
     except (N8nError, N8nUnreachable, N8nUnauthorized, GitUnreachable, RevisionGone) as error:
@@ -74,22 +74,6 @@ async def look(session: Session) -> Status:
         conditions=conditions,
         trouble=trouble,
     )
-
-
-async def _specs(settings: Settings, source: SourceState) -> Loaded:
-    """Load the specs that the daemon follows: of a branch, the last good revision."""
-    if settings.git_url is None:
-        if source.place and not settings.specs.is_dir():  # what a daemon found there is still told
-            message = f"there is no spec folder {settings.specs}"
-            raise RevisionGone(message)
-        return load_specs(settings.specs)
-    specs = specs_of(settings)
-    if source.good is not None:
-        try:
-            return (await specs.at(source.good)).loaded
-        except RevisionGone:  # another machine saw it, and the branch leads elsewhere now
-            return (await specs.look()).loaded
-    return (await specs.look()).loaded
 
 
 def annotated(

@@ -18,7 +18,7 @@ from reconciler.app.secrets import STANDINS, environment
 from reconciler.diagnostics import SpecError
 from reconciler.engine.backoff import Failure, failed, waits
 from reconciler.engine.compile import Compiled
-from reconciler.engine.conditions import Findings, by_address, failures
+from reconciler.engine.conditions import Findings, by_address, failures, undeclared
 from reconciler.engine.observe import Reading, bind
 from reconciler.engine.outcome import Report, State, is_whole
 from reconciler.engine.safe import Safe, environment_names
@@ -53,6 +53,7 @@ class Known:
     pin: Hold | None
     sighting: Sighting | None  # what it works toward: the newest good one, or that of a rollback
     failures: Mapping[Address, Failure]
+    undeclared: frozenset[Address]  # at the last turn that had specs
     now: datetime
 
 
@@ -122,6 +123,7 @@ class DaemonTurns(Turns):
             except RevisionGone:
                 sighting = None  # what is applied stays, and is healed
         others = tuple(hold for hold in holds if hold is not pin)
+        conditions = await self._conditions.load()
         return Known(
             state=await self._sources.load(),
             restraint=Restraint(
@@ -129,7 +131,8 @@ class DaemonTurns(Turns):
             ),
             pin=pin,
             sighting=sighting,
-            failures=failures(await self._conditions.load()),
+            failures=failures(conditions),
+            undeclared=undeclared(conditions),
             now=session.clock.now(),
         )
 
@@ -256,7 +259,8 @@ class _Turn:
         session = self.session
         homes = frozenset(address.organization for address in reading.recorded)
         world = bind(reading, {}, KINDS, readers=session.safe.reader, organizations=homes)
-        options = PlanOptions(only=Only.DRIFT, targets=targets)
+        left = self.known.undeclared if targets is None else frozenset[Address]()
+        options = PlanOptions(only=Only.DRIFT, targets=targets, undeclared=left)
         plan = await asyncio.to_thread(make_plan, world, TRAITS, options)
         plan = withhold(plan, self._reason)
         if targets is None:

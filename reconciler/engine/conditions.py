@@ -17,6 +17,7 @@ from reconciler.resource.address import Address
 from reconciler.resource.payload import Object
 
 TYPE = "Synced"
+UNDECLARED = "Undeclared"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class Findings:
         for drift in plan.drift:
             self._off(drift.address, "Drifted", drift.reason.value)
         for address in plan.undeclared:
-            self._off(address, "Undeclared", "recorded, and no longer declared")
+            self._off(address, UNDECLARED, "recorded, and no longer declared")
         for change in plan.shown:
             reason = "Blocked" if change.blocked is not None else "Pending"
             self._off(change.address, reason, change.blocked or change.why)
@@ -88,6 +89,12 @@ def failures(kept: Mapping[Address, Sequence[Object]]) -> dict[Address, Failure]
     """Read back who failed and when they are to be tried again."""
     found = {address: _failure(_own(conditions)) for address, conditions in kept.items()}
     return {address: failure for address, failure in found.items() if failure is not None}
+
+
+def undeclared(kept: Mapping[Address, Sequence[Object]]) -> frozenset[Address]:
+    """Read back what no document declared any more at the last turn that had specs."""
+    found = {address: _own(conditions) for address, conditions in kept.items()}
+    return frozenset(a for a, own in found.items() if own and own.get("reason") == UNDECLARED)
 
 
 def by_address(changes: Iterable[Change]) -> dict[Address, Change]:
