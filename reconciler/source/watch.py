@@ -44,6 +44,7 @@ class Folder(Specs):
         self._quiet = quiet
         self._seen: Seen | None = None
         self._last: Sighting | None = None
+        self._moved: tuple[int, int] | None = None  # the journal of git's HEAD, at the last look
         self._stirred = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
@@ -54,6 +55,7 @@ class Folder(Specs):
 
     async def look(self) -> Sighting:
         """Read the folder when it has come to rest, unless it is as it was."""
+        self._moved = await asyncio.to_thread(_journal_of, self._root)
         seen = await self._rest()
         while self._last is None or seen != self._seen:
             loaded = await asyncio.to_thread(load, self._root, self._models)
@@ -83,7 +85,9 @@ class Folder(Specs):
         return before is not None and await descends(git, sighting.commit, before)
 
     async def changed(self, seconds: float) -> None:
-        """Wait for a change that the system reports, at most *seconds*."""
+        """Wait for a change that the system reports, or a commit before it, at most *seconds*."""
+        if await asyncio.to_thread(_journal_of, self._root) != self._moved:
+            return
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch(), name="watch specs")
         with suppress(TimeoutError):
@@ -171,10 +175,26 @@ def digest_of(loaded: Loaded) -> str:
 
 def _git_works(root: Path) -> bool:
     """Whether git is about to change the work tree that *root* lies in."""
+    git = _git_folder(root)
+    return git is not None and (git / "index.lock").exists()
+
+
+def _journal_of(root: Path) -> tuple[int, int] | None:
+    """Note size and time of the file that git writes to when another commit is checked out."""
+    git = _git_folder(root)
+    if git is None:
+        return None
+    try:
+        found = (git / "logs/HEAD").stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _git_folder(root: Path) -> Path | None:
+    """Find git's folder above *root*; None for a linked work tree, where commits wait for a look."""
     for folder in (root.resolve(), *root.resolve().parents):
         git = folder / ".git"
-        if git.is_dir():
-            return (git / "index.lock").exists()
         if git.exists():
-            return False
-    return False
+            return git if git.is_dir() else None
+    return None

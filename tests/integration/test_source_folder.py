@@ -128,6 +128,16 @@ async def test_a_change_is_reported(folder: Folder, repository: Repository) -> N
     assert time.monotonic() - began < 10
 
 
+async def test_a_commit_is_a_change(folder: Folder, repository: Repository, tmp_path: Path) -> None:
+    team = Team(tmp_path / "none.git", tmp_path)
+    team.git("init", "--quiet", "--initial-branch=main")
+    team.commit()
+    await folder.look()
+    team.commit()
+    async with asyncio.timeout(20):
+        await folder.changed(60)
+
+
 async def test_without_a_change_it_returns_in_time(folder: Folder, repository: Repository) -> None:
     await folder.look()
     await folder.changed(0.01)
