@@ -47,8 +47,7 @@ async def note_applied(
 ) -> None:
     """Note that *revision* was applied by hand, as a turn would; the lock is still held.
 
-    Not for a folder with edits, which no name stands for: the next commit would seem not to
-    follow on it. Nor where daemons follow a branch: ours need not be part of its history.
+    Not for a folder with edits, which no name stands for. Nor where daemons follow a branch: ours need not be part of its history.
     """
     nameless = revision is None or revision.endswith("+")
     if nameless or settings.git_url is not None or not report.whole:

@@ -120,7 +120,7 @@ class DaemonTurns(Turns):
         if pin is not None and pin.pinned is not None:
             try:
                 sighting = await self._specs.at(pin.pinned)
-            except RevisionGone:
+            except (RevisionGone, GitUnreachable):
                 sighting = None  # what is applied stays, and is healed
         others = tuple(hold for hold in holds if hold is not pin)
         conditions = await self._conditions.load()
@@ -140,7 +140,8 @@ class DaemonTurns(Turns):
         """Name the revision that was applied and is no longer part of the history, if so."""
         before, sighting = known.state.rewritten_from, known.sighting
         if sighting is None or known.pin is not None or sighting.commit is None:
-            return None if before is not None and "+" in before else before  # no commit: a mistake
+            # Earlier versions took edits for a commit: nothing was rewritten there.
+            return None if before is not None and "+" in before else before
         anchor = _commit_of(before or known.state.applied)
         if anchor is None or sighting.commit.startswith(anchor):
             return None
