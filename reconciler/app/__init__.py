@@ -18,6 +18,7 @@ from typing import Any
 from reconciler.app.ids import new_id as new_id
 from reconciler.app.secrets import STANDINS as STANDINS
 from reconciler.app.secrets import environment, secret_sources
+from reconciler.app.source import no_longer_declared
 from reconciler.clock import SystemClock
 from reconciler.diagnostics import SpecError
 from reconciler.engine.adopt import Drafts, Names, draft, pretend, require_untouched
@@ -182,13 +183,14 @@ class Session:
         return Planned(plan=plan, world=world, compiled=compiled, reading=reading)
 
     async def drift(self, options: PlanOptions) -> Planned:
-        """Compare what was applied with what is there; writes nothing."""
+        """Compare what was applied and is still declared with what is there; writes nothing."""
         reading = await self.observe()
+        left = await no_longer_declared(self.database, self.settings, reading.recorded)
         await self.safe.open_known(reading.recorded)
         homes = frozenset(address.organization for address in reading.recorded)
         world = bind(reading, {}, KINDS, readers=self.safe.reader, organizations=homes)
         require_known(options.targets, world)
-        plan = make_plan(world, TRAITS, options)
+        plan = make_plan(world, TRAITS, replace(options, undeclared=left))
         nothing = Compiled(desired={}, diagnostics=())
         return Planned(plan=plan, world=world, compiled=nothing, reading=reading)
 
@@ -233,6 +235,7 @@ class Session:
                 await operations.finish(operation, "interrupted", {})
             raise
         summary: dict[str, Any] = {state.value: report.count(state) for state in State}
+        summary["whole"] = report.whole
         await operations.finish(operation, report.outcome, summary)
         return report
 

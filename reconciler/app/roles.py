@@ -105,7 +105,20 @@ async def add_roles(parts: Parts, base: Base) -> None:
     if Role.API in roles:
         await _add_api(parts, base)
     if Role.RECONCILER in roles:
-        parts.services.append(await make_reconciler(base.settings, base.stack))
+        await _add_reconciler(parts, base)
+
+
+async def _add_reconciler(parts: Parts, base: Base) -> None:
+    reconciler = await make_reconciler(base.settings, base.stack)
+    parts.services.append(reconciler)
+
+    async def turning() -> str | None:  # anybody may ask, so it names no hosts
+        failed = reconciler.problem is not None
+        return "the last turn failed: `reconciler status` says why" if failed else None
+
+    # Calls are taken in whether or not anything new can be applied: who takes them stays ready.
+    place = parts.remarks if Role.API in base.settings.roles else parts.checks
+    place["reconciler"] = turning
 
 
 async def _add_worker(parts: Parts, base: Base) -> None:

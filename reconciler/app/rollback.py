@@ -84,9 +84,9 @@ async def stay(session: Session, back: Back, reason: str, lasts: timedelta | Non
 async def settle(session: Session, back: Back, report: Report) -> None:
     """Note what is in force after a rollback; daemons are asked to finish what it left."""
     sources = Sources(session.database)
-    if report.outcome == "done":
+    if report.whole:
         await sources.applied(back.sighting.name)
-    else:
+    if report.outcome != "done":
         await sources.ask()
 
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from reconciler.engine.conditions import undeclared
 from reconciler.engine.outcome import Report
+from reconciler.errors import ConfigError, GitUnreachable, RevisionGone
 from reconciler.kinds.models import MODELS
+from reconciler.plan.state import Recorded
+from reconciler.resource.address import Address
 from reconciler.settings import Settings
+from reconciler.source.load import load
 from reconciler.source.mirror import Mirror, Remote
 from reconciler.source.sight import Branch
 from reconciler.source.watch import Folder
+from reconciler.spec.link import Loaded
+from reconciler.store.conditions import Conditions
 from reconciler.store.database import Database
-from reconciler.store.sources import Sources
+from reconciler.store.holds import Holds
+from reconciler.store.sources import Sources, SourceState
 
 
 def specs_of(settings: Settings) -> Branch | Folder:
@@ -36,15 +45,54 @@ def specs_of(settings: Settings) -> Branch | Folder:
 async def note_applied(
     database: Database, settings: Settings, revision: str | None, report: Report
 ) -> None:
-    """Note that all of *revision* was applied by hand, as a turn would; the lock is still held.
+    """Note that *revision* was applied by hand, as a turn would; the lock is still held.
 
-    Not for a folder with edits, which no name stands for: the next commit would seem not to
-    follow on it. Nor where daemons follow a branch: ours need not be part of its history.
+    Not for a folder with edits, which no name stands for. Nor where daemons follow a branch: ours need not be part of its history.
     """
     nameless = revision is None or revision.endswith("+")
-    if nameless or settings.git_url is not None or report.outcome != "done":
+    if nameless or settings.git_url is not None or not report.whole:
         return
     await Sources(database).applied(str(revision))
+
+
+async def followed_specs(settings: Settings, source: SourceState) -> Loaded:
+    """Load the specs that the daemon follows: of a branch, the last good revision.
+
+    Raises ConfigError, GitUnreachable, or RevisionGone when there is no such folder or branch.
+    """
+    if settings.git_url is None:
+        if not settings.specs.is_dir():
+            message = f"there is no spec folder {settings.specs}"
+            raise RevisionGone(message)
+        return load(settings.specs, MODELS)
+    specs = specs_of(settings)
+    if source.good is not None:
+        try:
+            return (await specs.at(source.good)).loaded
+        except RevisionGone:  # another machine saw it, and the branch leads elsewhere now
+            return (await specs.look()).loaded
+    return (await specs.look()).loaded
+
+
+async def no_longer_declared(
+    database: Database, settings: Settings, recorded: Mapping[Address, Recorded]
+) -> frozenset[Address]:
+    """Tell which of what is *recorded* no document declares any more, so that it is left alone.
+
+    By the specs, or those of a rollback; where they can't be read, as a daemon saw it last.
+    """
+    pins = [h.pinned for h in await Holds(database, new_id=str).open() if h.pinned is not None]
+    try:
+        if pins:
+            loaded = (await specs_of(settings).at(pins[-1])).loaded
+        else:
+            loaded = await followed_specs(settings, await Sources(database).load())
+    except (ConfigError, GitUnreachable, RevisionGone):
+        loaded = None
+    if loaded is None or not loaded.ok or not loaded.resources:
+        return undeclared(await Conditions(database).load())
+    declared = {address for r in loaded.resources for address in (r.address, r.moved_from)}
+    return frozenset(recorded.keys() - declared)
 
 
 def _absolute(path: Path | None) -> Path | None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.app import Session, load_specs, new_id
-from reconciler.app.source import specs_of
+from reconciler.app import Session, existing_root, new_id
+from reconciler.app.source import followed_specs
 from reconciler.engine.backoff import Failure
 from reconciler.engine.conditions import failures
 from reconciler.engine.status import Health, Standing, Sync, standings, unknown
@@ -23,8 +23,6 @@ from reconciler.plan.planner import PlanOptions
 from reconciler.plan.restraint import Hold, What, covering
 from reconciler.resource.address import Address
 from reconciler.resource.payload import Object
-from reconciler.settings import Settings
-from reconciler.spec.link import Loaded
 from reconciler.store.background import Background
 from reconciler.store.conditions import Conditions
 from reconciler.store.holds import Holds
@@ -56,13 +54,17 @@ async def look(session: Session) -> Status:
     paused = await Background(session.database).paused()
     trouble: str | None = None
     try:
-        loaded = await _specs(session.settings, source)
+        if session.settings.git_url is None and not source.place:
+            existing_root(session.settings)  # else what a daemon found there is still told
+        loaded = await followed_specs(session.settings, source)
         planned = await session.plan(loaded, PlanOptions(), Policy(), frozenset())
         found = standings(planned.plan, planned.world)
     except (N8nError, N8nUnreachable, N8nUnauthorized, GitUnreachable, RevisionGone) as error:
         trouble = str(error)
-        who = "git" if isinstance(error, (GitUnreachable, RevisionGone)) else "n8n"
-        found = unknown(await session.ledger().recorded(), f"{who} can't be asked")
+        why = "n8n can't be asked"
+        if isinstance(error, (GitUnreachable, RevisionGone)):
+            why = "git can't be asked" if session.settings.git_url else "the specs can't be read"
+        found = unknown(await session.ledger().recorded(), why)
     return Status(
         standings=[annotated(standing, holds, failed, paused) for standing in found],
         holds=holds,
@@ -72,19 +74,6 @@ async def look(session: Session) -> Status:
         conditions=conditions,
         trouble=trouble,
     )
-
-
-async def _specs(settings: Settings, source: SourceState) -> Loaded:
-    """Load the specs that the daemon follows: of a branch, the last good revision."""
-    if settings.git_url is None:
-        return load_specs(settings.specs)
-    specs = specs_of(settings)
-    if source.good is not None:
-        try:
-            return (await specs.at(source.good)).loaded
-        except RevisionGone:  # another machine saw it, and the branch leads elsewhere now
-            return (await specs.look()).loaded
-    return (await specs.look()).loaded
 
 
 def annotated(

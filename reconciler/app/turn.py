@@ -18,11 +18,11 @@ from reconciler.app.secrets import STANDINS, environment
 from reconciler.diagnostics import SpecError
 from reconciler.engine.backoff import Failure, failed, waits
 from reconciler.engine.compile import Compiled
-from reconciler.engine.conditions import Findings, by_address, failures
+from reconciler.engine.conditions import Findings, by_address, failures, undeclared
 from reconciler.engine.observe import Reading, bind
-from reconciler.engine.outcome import Report, State
+from reconciler.engine.outcome import Report, State, is_whole
 from reconciler.engine.safe import Safe, environment_names
-from reconciler.errors import RevisionGone, UnreachableError
+from reconciler.errors import GitUnreachable, RevisionGone, UnreachableError
 from reconciler.kinds.registry import KINDS
 from reconciler.plan.change import Action, Change, Only, Plan
 from reconciler.plan.guard import Policy
@@ -53,6 +53,7 @@ class Known:
     pin: Hold | None
     sighting: Sighting | None  # what it works toward: the newest good one, or that of a rollback
     failures: Mapping[Address, Failure]
+    undeclared: frozenset[Address]  # at the last turn that had specs
     now: datetime
 
 
@@ -65,6 +66,7 @@ class DaemonTurns(Turns):
         self._settings = session.settings
         self._sources = Sources(session.database)
         self._conditions = Conditions(session.database)
+        self._problem: str | None = None  # of the newest revision, at the last look
 
     async def good(self) -> str | None:
         """Tell the newest revision that any daemon found to be without errors."""
@@ -77,9 +79,15 @@ class DaemonTurns(Turns):
     async def saw(self, place: str, sighting: Sighting | None, problem: str | None) -> None:
         """Note what is the newest revision, and in the history why it does not apply if so."""
         before = await self._sources.load()
+        self._problem = problem
         await self._sources.saw(place, sighting.name if sighting else None, problem)
         if sighting is not None and problem is not None and problem != before.problem:
             await self._remember(sighting.revision, "failed", {"problem": problem})
+
+    async def failed(self, place: str, problem: str) -> None:
+        """Note why a turn failed, beside what is wrong with the newest revision."""
+        known = f"; besides: {self._problem}" if self._problem else ""
+        await self._sources.failed(place, f"{problem}{known}")
 
     async def turn(self, order: Order) -> Turned:
         """Take one turn under the writers' lock; raises LockHeld, SpecError, UnreachableError."""
@@ -112,9 +120,10 @@ class DaemonTurns(Turns):
         if pin is not None and pin.pinned is not None:
             try:
                 sighting = await self._specs.at(pin.pinned)
-            except RevisionGone:
+            except (RevisionGone, GitUnreachable):
                 sighting = None  # what is applied stays, and is healed
         others = tuple(hold for hold in holds if hold is not pin)
+        conditions = await self._conditions.load()
         return Known(
             state=await self._sources.load(),
             restraint=Restraint(
@@ -122,18 +131,24 @@ class DaemonTurns(Turns):
             ),
             pin=pin,
             sighting=sighting,
-            failures=failures(await self._conditions.load()),
+            failures=failures(conditions),
+            undeclared=undeclared(conditions),
             now=session.clock.now(),
         )
 
     async def _distrust(self, known: Known) -> str | None:
         """Name the revision that was applied and is no longer part of the history, if so."""
-        if known.sighting is None or known.pin is not None or known.sighting.commit is None:
-            return known.state.rewritten_from
-        anchor = known.state.rewritten_from or known.state.applied
-        if anchor is None or await self._specs.descends(known.sighting, anchor):
+        before, sighting = known.state.rewritten_from, known.sighting
+        if sighting is None or known.pin is not None or sighting.commit is None:
+            # Earlier versions took edits for a commit: nothing was rewritten there.
+            return None if before is not None and "+" in before else before
+        anchor = _commit_of(before or known.state.applied)
+        if anchor is None or sighting.commit.startswith(anchor):
             return None
-        return anchor
+        try:
+            return None if await self._specs.descends(sighting, anchor) else anchor
+        except (RevisionGone, GitUnreachable):  # nothing is removed before git can be asked
+            return anchor
 
     async def _end(self, turn: _Turn) -> None:
         known, sighting = turn.known, turn.known.sighting
@@ -150,6 +165,8 @@ class DaemonTurns(Turns):
             applied=applied,
             rewritten_from=turn.rewritten_from,
         )
+        if turn.stopped is None:
+            await self._sources.mended(self._problem)
 
     async def _remember(self, revision: str | None, outcome: str, summary: dict[str, str]) -> None:
         """Keep a revision in the history though nothing had to be changed for it."""
@@ -173,7 +190,7 @@ class _Turn:
     stopped: UnreachableError | None = None
     interrupted: bool = False
     recorded: bool = False  # whether an operation was written
-    complete: bool = False  # whether all that the specs say is in force
+    complete: bool = False  # whether the revision counts as applied
     counts: dict[State, int] = field(default_factory=dict)
     drifted: int = 0
 
@@ -230,11 +247,9 @@ class _Turn:
         if not plan.undeclared and not any(change.removes for change in plan.changes):
             self.rewritten_from = None  # nothing is left that could be removed by mistake
         report = await self._carry_out(replace(planned, plan=plan))
-        ended = report is None or not (self.interrupted or report.stopped)
+        self.complete = is_whole(plan) if report is None else report.whole
         blocked = [c for c in plan.shown if c.blocked is not None]
         on_apply = [c for c in blocked if intends(c) and self._held(c)]
-        settled = ended and self.findings.retry_at is None and not on_apply
-        self.complete = settled and self.known.restraint.any_may
         drifted = {drift.address for drift in plan.drift}
         return frozenset(
             c.address for c in on_apply if c.address in drifted & planned.world.recorded.keys()
@@ -245,7 +260,8 @@ class _Turn:
         session = self.session
         homes = frozenset(address.organization for address in reading.recorded)
         world = bind(reading, {}, KINDS, readers=session.safe.reader, organizations=homes)
-        options = PlanOptions(only=Only.DRIFT, targets=targets)
+        left = self.known.undeclared if targets is None else frozenset[Address]()
+        options = PlanOptions(only=Only.DRIFT, targets=targets, undeclared=left)
         plan = await asyncio.to_thread(make_plan, world, TRAITS, options)
         plan = withhold(plan, self._reason)
         if targets is None:
@@ -316,6 +332,12 @@ class _Turn:
             applied=self.counts.get(State.APPLIED, 0),
             failed=failures_,
         )
+
+
+def _commit_of(name: str | None) -> str | None:
+    """Give the commit that a revision is, or that the edits of a folder were made on."""
+    commit = (name or "").partition("+")[0]
+    return None if commit in {"", "folder"} else commit
 
 
 def _moves(change: Change) -> bool:

@@ -62,8 +62,6 @@ def status(output: str, kind: str | None, **given: Any) -> int:
 
 
 async def _look(settings: Settings) -> Status:
-    if settings.git_url is None:
-        app.existing_root(settings)
     async with app.open_session(settings) as session:
         return await look(session)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.clock import Clock, SystemClock
 from reconciler.engine.identities import Identities
-from reconciler.engine.outcome import Outcome, Report, State
+from reconciler.engine.outcome import Outcome, Report, State, is_whole
 from reconciler.engine.ports import Ledger
 from reconciler.engine.step import Secrets, Stepper
 from reconciler.errors import ReconcilerError, UnreachableError
@@ -170,7 +170,9 @@ class _Run:
             )
             listed.append(self.outcomes.get(change.key, left))
         report = Report(outcomes=tuple(listed), stopped=self.stopped, interrupted=interrupted)
-        return replace(report, refused=plan.refused)
+        ended = {key: outcome.state for key, outcome in self.outcomes.items()}
+        to_its_end = not interrupted and self.stopped is None
+        return replace(report, refused=plan.refused, whole=to_its_end and is_whole(plan, ended))
 
 
 def _is_noted(change: Change) -> bool:

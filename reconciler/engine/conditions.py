@@ -11,7 +11,7 @@ from datetime import datetime
 
 from reconciler.engine.backoff import Failure
 from reconciler.engine.status import Sync
-from reconciler.plan.change import Change, Plan
+from reconciler.plan.change import Action, Change, Plan
 from reconciler.plan.state import World
 from reconciler.resource.address import Address
 from reconciler.resource.payload import Object
@@ -34,6 +34,7 @@ class Findings:
     """Collects what a turn finds; what is said later about a resource counts."""
 
     found: dict[Address, Finding] = field(default_factory=dict)
+    undeclared: set[Address] = field(default_factory=set)
 
     def look(self, plan: Plan, world: World) -> None:
         """Take over what *plan* says before anything is carried out."""
@@ -44,6 +45,8 @@ class Findings:
             self._off(drift.address, "Drifted", drift.reason.value)
         for address in plan.undeclared:
             self._off(address, "Undeclared", "recorded, and no longer declared")
+        ending = {c.address for c in plan.changes if c.action in {Action.REMOVE, Action.FORGET}}
+        self.undeclared |= {*plan.undeclared, *ending}
         for change in plan.shown:
             reason = "Blocked" if change.blocked is not None else "Pending"
             self._off(change.address, reason, change.blocked or change.why)
@@ -78,16 +81,25 @@ class Findings:
         self, before: Mapping[Address, Sequence[Object]], revision: str | None, now: datetime
     ) -> dict[Address, list[Object]]:
         """Give the conditions to be kept; "since" stays where nothing changed."""
-        return {
-            address: [_document(finding, _own(before.get(address, ())), revision, now)]
+        found = {
+            address: _document(finding, _own(before.get(address, ())), revision, now)
             for address, finding in self.found.items()
         }
+        for address in self.undeclared & found.keys():
+            found[address]["declared"] = False
+        return {address: [document] for address, document in found.items()}
 
 
 def failures(kept: Mapping[Address, Sequence[Object]]) -> dict[Address, Failure]:
     """Read back who failed and when they are to be tried again."""
     found = {address: _failure(_own(conditions)) for address, conditions in kept.items()}
     return {address: failure for address, failure in found.items() if failure is not None}
+
+
+def undeclared(kept: Mapping[Address, Sequence[Object]]) -> frozenset[Address]:
+    """Read back what no document declared any more at the last turn that had specs."""
+    found = {address: _own(conditions) for address, conditions in kept.items()}
+    return frozenset(a for a, own in found.items() if own and own.get("declared") is False)
 
 
 def by_address(changes: Iterable[Change]) -> dict[Address, Change]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.errors import ApplyIncomplete, ExitCode, ReconcilerError
+from reconciler.plan.change import Change, Key, Plan, Reason
+from reconciler.plan.held import only_drift
 from reconciler.resource.address import Address
 
 
@@ -43,6 +46,7 @@ class Report:
     stopped: ReconcilerError | None = None  # what ended the run early
     interrupted: bool = False
     refused: bool = False  # a guard blocked something
+    whole: bool = False  # its revision counts as applied
 
     def count(self, state: State) -> int:
         """Count the changes that ended in *state*."""
@@ -74,3 +78,21 @@ class Report:
         if self.refused or self.count(State.BLOCKED):
             return ExitCode.REFUSED
         return ExitCode.OK
+
+
+def is_whole(plan: Plan, ended: Mapping[Key, State] | None = None) -> bool:
+    """Whether a revision counts as applied after its *plan* ended so: all that it declares was made.
+
+    What a guard keeps from being removed, and what only was changed elsewhere, don't stand in its
+    way: else one such thing would keep every later revision from being one to go back to.
+    """
+    ended = ended or {}
+    return all(_counts_as_made(change, ended.get(change.key)) for change in plan.changes)
+
+
+def _counts_as_made(change: Change, state: State | None) -> bool:
+    if state is State.APPLIED or change.guard is not None:
+        return True
+    if change.blocked is None and change.is_silent:
+        return True
+    return only_drift(change) or change.reason is Reason.RELINKED

@@ -45,16 +45,17 @@ class Standing:
 def standings(plan: Plan, world: World) -> tuple[Standing, ...]:
     """Tell the status of every resource that is declared or recorded."""
     changes = {change.address: change for change in plan.shown}
-    drifted = {drift.address: drift for drift in plan.drift}
+    others = {drift.address: drift.reason for drift in plan.drift}
+    others |= dict.fromkeys(plan.undeclared, Reason.UNDECLARED)
     found: list[Standing] = []
     for address in sorted(world.desired.keys() | world.recorded.keys()):
         recorded = world.recorded.get(address)
         if recorded is not None and recorded.removed and address not in world.desired:
             continue
         observed = world.observed.get(address)
-        change, drift = changes.get(address), drifted.get(address)
-        reason = change.why if change else drift.reason.value if drift else Reason.IN_SYNC.value
-        in_sync = change is None and drift is None
+        change = changes.get(address)
+        reason = change.why if change else others.get(address, Reason.IN_SYNC).value
+        in_sync = change is None and address not in others
         found.append(
             Standing(
                 address=address,

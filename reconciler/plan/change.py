@@ -52,6 +52,7 @@ class Reason(enum.StrEnum):
     GONE = "removed from the specs, and already gone"
     OUTDATED = "only the record is out of date"
     IN_SYNC = "in sync"
+    UNDECLARED = "no longer declared"
 
 
 class Guard(enum.StrEnum):

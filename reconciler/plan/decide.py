@@ -65,22 +65,6 @@ def trim(case: Case, traits: Traits) -> Observed | None:
     return replace(case.observed, payload=owned(case.observed.payload, ours, traits))
 
 
-def drifted(case: Case, traits: Traits) -> Drift | None:
-    """Tell what was changed outside git in a resource that no document declares any more."""
-    recorded, observed = case.recorded, case.observed
-    if recorded is None or observed is None or not case.before or _borrows(case.before):
-        return None
-    versions = Versions(
-        desired=case.before,
-        recorded=case.before,
-        attempted=case.attempted,
-        observed=observed.payload,
-    )
-    fields = compare(versions, traits).drift
-    reason = _drift_reason(fields, observed.payload)
-    return Drift(address=case.address, reason=reason, fields=fields) if fields else None
-
-
 @dataclass(frozen=True, slots=True)
 class _Row:
     """One declared resource on its way through the truth table."""

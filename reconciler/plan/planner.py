@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from reconciler.plan.change import Change, Drift, Only, Plan, Scope
-from reconciler.plan.decide import decide, drifted
+from reconciler.plan.decide import decide
 from reconciler.plan.held import GONE, only_drift
 from reconciler.plan.link import link
 from reconciler.plan.moves import blocked_move
@@ -27,6 +27,7 @@ class PlanOptions:
     prune: bool = False  # remove what the specs do not declare any more
     targets: frozenset[Address] | None = None  # only these, and what they refer to
     only: Only = Only.ALL
+    undeclared: frozenset[Address] = frozenset()  # what a repair leaves alone; else the world tells
     revision: str | None = None  # of the specs
 
 
@@ -41,7 +42,8 @@ def make_plan(
     """
     options = options or PlanOptions()
     if options.only is Only.DRIFT:
-        world, options = repair_world(world), replace(options, prune=False)
+        world = repair_world(world, options.undeclared)
+        options = replace(options, prune=False)
     return _Planning(View(world, traits), options).plan()
 
 
@@ -155,15 +157,9 @@ class _Planning:
                 yield ends
 
     def left_alone(self, undeclared: Iterable[Address]) -> tuple[Address, ...]:
-        """Note what is recorded but not declared, and what was done to it outside git."""
-        if self.options.prune or self.options.only is Only.DRIFT:
+        """Note what is recorded but not declared; nobody says how it should be, so it can't drift."""
+        if self.options.only is Only.DRIFT:
+            undeclared = (a for a in undeclared if a in self.options.undeclared)
+        if self.options.prune:
             return ()
-        found = []
-        for address in undeclared:
-            if remove(self.view, address) is None:
-                continue
-            found.append(address)
-            drift = drifted(self.view.case(address), self.view.traits(address))
-            if drift is not None:
-                self.drift.append(drift)
-        return tuple(found)
+        return tuple(a for a in undeclared if remove(self.view, a) is not None)

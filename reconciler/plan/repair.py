@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from reconciler.plan.state import Desired, Observed, Recorded, World
@@ -10,13 +11,17 @@ from reconciler.resource.address import Address
 from reconciler.resource.payload import Side, references
 
 
-def repair_world(world: World) -> World:
+def repair_world(world: World, undeclared: AbstractSet[Address] = frozenset()) -> World:
     """Return *world* as if the specs asked for exactly what was last applied.
 
-    New commits, renames and removals wait; what an interrupted apply left open
+    What is *undeclared* by now is left alone: nobody says any more how it should be. New commits, renames and removals wait; what an interrupted apply left open
     waits, too, for nobody can tell which of its two states a repair should aim at.
     """
-    settled = {a: r for a, r in world.recorded.items() if _is_settled(r) and _in_scope(world, a)}
+    settled = {
+        a: r
+        for a, r in world.recorded.items()
+        if _is_settled(r) and _in_scope(world, a) and a not in undeclared
+    }
     lacking = frozenset(_lacking(world))
     desired = {address: _as_applied(world, entry) for address, entry in settled.items()}
     if lacking:

@@ -85,12 +85,6 @@ class Restraint:
     holds: tuple[Hold, ...] = ()
     apply: bool = True  # whether anything new in the specs is applied at all
 
-    @property
-    def any_may(self) -> bool:
-        """Whether anything new may be applied anywhere."""
-        everywhere = [h for h in self.holds if What.APPLY in h.what and h.place == Place()]
-        return self.apply and not everywhere
-
     def reason(self, change: Change) -> str | None:
         """Say why *change* must wait; None: it need not."""
         wanted = [What.APPLY] if intends(change) else []

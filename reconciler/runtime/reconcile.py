@@ -61,6 +61,10 @@ class Turns(Protocol):
         """Note what is the newest revision, and why it does not apply if so."""
         raise NotImplementedError
 
+    async def failed(self, place: str, problem: str) -> None:
+        """Note why a turn failed, until one succeeds."""
+        raise NotImplementedError
+
     async def good(self) -> str | None:
         """Tell the newest revision that any daemon found to be without errors."""
         raise NotImplementedError
@@ -102,21 +106,29 @@ class Reconciler:
         self._refused: dict[str, _Refusal] = {}  # by name: what turns did not accept
         self._asked: datetime | None = None
         self._failures = 0
+        self._problem: str | None = None  # why the last turn failed
         self._waiting = False  # for another writer
         self._wanted = False  # somebody asked for a turn
         self._stirred = False  # something changed that nobody has looked at yet
 
+    @property
+    def problem(self) -> str | None:
+        """Why the last turn failed; None: it did not."""
+        return self._problem
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until *stopping* is set; a turn that runs then gets some seconds to end."""
-        done: str | None = None  # the revision of the last turn
+        done: str | None = None  # the revision of the last turn that came to its end
+        tried: str | None = None  # that of the last turn: if it failed it waits, it is no news
         due, retry = 0.0, False
         loop = asyncio.get_running_loop()
+        await _before(stopping, self._begin())
         while await _before(stopping, self._look()):
             wanted = None if self._good is None else self._good.name
             news = wanted != done or due == 0.0
-            if news or self._wanted or loop.time() >= due:
+            if wanted != tried or self._wanted or loop.time() >= due:
                 order = Order(sighting=self._good, urgent=news or retry or self._wanted)
-                self._wanted = False
+                tried, self._wanted = wanted, False
                 ended = await self._one(order, stopping)
                 if ended is not None and ended.outcome != "interrupted":
                     done = wanted
@@ -124,6 +136,11 @@ class Reconciler:
                 retry = soon is not None
                 due = loop.time() + (usual if soon is None else soon)
             await self._wait(due - loop.time(), stopping)
+
+    async def _begin(self) -> None:
+        """Note when somebody last asked for news: the first turn answers that."""
+        with suppress(ReconcilerError):
+            self._asked = await self._turns.asked_at()
 
     async def _look(self) -> None:
         """See what is newest; what can't be seen or is not valid leaves the last good one."""
@@ -191,10 +208,13 @@ class Reconciler:
                 return None
             except ReconcilerError as error:
                 self._failures += 1
+                self._problem = str(error)
                 metrics.TURNS.labels(_kind(order), "failed").inc()
                 _log.error("turn failed", error=str(error), hint=error.hint)
+                with suppress(ReconcilerError):  # of the database nobody can be told there
+                    await self._turns.failed(self._specs.place, self._problem)
                 return None
-        self._failures, self._waiting = 0, False
+        self._failures, self._waiting, self._problem = 0, False, None
         if ended.outcome not in {"skipped", "interrupted"} and order.sighting is not None:
             self._proven = order.sighting
             self._refused.pop(order.sighting.name, None)

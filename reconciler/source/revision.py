@@ -14,11 +14,16 @@ def revision(root: Path) -> str | None:
 
     None when *root* is not in a git repository, or git is not installed.
     """
-    head = _git(root, "rev-parse", "--verify", "--quiet", "--short=12", "HEAD")
+    head = head_of(root)
     if not head:
         return None
     changed = _git(root, "status", "--porcelain", "--untracked-files=normal", "--", ".")
     return f"{head}+" if changed else head
+
+
+def head_of(root: Path) -> str | None:
+    """Tell the commit that *root* is checked out at, whatever the files below it are."""
+    return _git(root, "rev-parse", "--verify", "--quiet", "--short=12", "HEAD")
 
 
 def _git(root: Path, *arguments: str) -> str | None:

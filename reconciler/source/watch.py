@@ -1,7 +1,7 @@
 """A spec folder that somebody works in: looked at when it changes, read when it has come to rest.
 
-The system reports changes where it can; the marks of all files (size, time) are compared in any
-case. Files that are being written, and a git that is at work, are waited for. Not here: reading
+The system reports changes where it can; the marks of all files (size, time) and the commit that is
+checked out are compared in any case: a commit that changes no file is a revision, too. Files that are being written, and a git that is at work, are waited for. Not here: reading
 the files (`reconciler.source.files`).
 """
 
@@ -22,7 +22,7 @@ from reconciler.source.commits import Commit
 from reconciler.source.git import Git, run
 from reconciler.source.load import load
 from reconciler.source.mirror import descends, label, resolve
-from reconciler.source.revision import revision
+from reconciler.source.revision import head_of, revision
 from reconciler.source.sight import Sighting, Specs
 from reconciler.spec.link import Loaded, Models
 
@@ -31,6 +31,7 @@ QUIET: Final = 0.5  # seconds without a change before files are read
 PATIENCE: Final = 30.0  # seconds until a folder that never rests is read all the same
 _SECONDS: Final = 20.0  # for git to say where it keeps things
 Marks: TypeAlias = Mapping[str, tuple[int, int, int]]
+Seen: TypeAlias = tuple[Marks, str | None]  # files, and the commit that is checked out
 
 
 class Folder(Specs):
@@ -41,8 +42,9 @@ class Folder(Specs):
         self._root = root
         self._models = models
         self._quiet = quiet
-        self._marks: Marks | None = None
+        self._seen: Seen | None = None
         self._last: Sighting | None = None
+        self._moved: tuple[int, int] | None = None  # the journal of git's HEAD, at the last look
         self._stirred = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
@@ -53,14 +55,15 @@ class Folder(Specs):
 
     async def look(self) -> Sighting:
         """Read the folder when it has come to rest, unless it is as it was."""
-        marks = await self._rest()
-        while self._last is None or marks != self._marks:
+        self._moved = await asyncio.to_thread(_journal_of, self._root)
+        seen = await self._rest()
+        while self._last is None or seen != self._seen:
             loaded = await asyncio.to_thread(load, self._root, self._models)
-            after = await asyncio.to_thread(marks_of, self._root)
-            if after != marks:
-                marks = await self._rest()
+            sighting = await self._sighting(loaded)
+            if await self._see() != seen:
+                seen = await self._rest()
                 continue
-            self._marks, self._last = marks, await self._sighting(loaded)
+            self._seen, self._last = seen, sighting
         return self._last
 
     async def at(self, revision: str) -> Sighting:
@@ -82,7 +85,9 @@ class Folder(Specs):
         return before is not None and await descends(git, sighting.commit, before)
 
     async def changed(self, seconds: float) -> None:
-        """Wait for a change that the system reports, at most *seconds*."""
+        """Wait for a change that the system reports, or a commit before it, at most *seconds*."""
+        if await asyncio.to_thread(_journal_of, self._root) != self._moved:
+            return
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch(), name="watch specs")
         with suppress(TimeoutError):
@@ -106,19 +111,22 @@ class Folder(Specs):
             # No such folder yet, or the system has no watches left: the next look finds it.
             _log.debug("changes are not reported", folder=str(self._root), error=str(error))
 
-    async def _rest(self) -> Marks:
+    async def _see(self) -> Seen:
+        return await asyncio.to_thread(lambda: (marks_of(self._root), head_of(self._root)))
+
+    async def _rest(self) -> Seen:
         """Wait until nothing below the folder moves; raises RevisionGone without a folder."""
-        marks = await asyncio.to_thread(marks_of, self._root)
-        if marks == self._marks:
-            return marks
+        seen = await self._see()
+        if seen == self._seen:
+            return seen
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             await asyncio.sleep(self._quiet)
-            later = await asyncio.to_thread(marks_of, self._root)
-            if later == marks and not _git_works(self._root):
+            later = await self._see()
+            if later == seen and not _git_works(self._root):
                 break
-            marks = later
-        return marks
+            seen = later
+        return seen
 
     async def _sighting(self, loaded: Loaded) -> Sighting:
         revised = await asyncio.to_thread(revision, self._root)
@@ -167,10 +175,26 @@ def digest_of(loaded: Loaded) -> str:
 
 def _git_works(root: Path) -> bool:
     """Whether git is about to change the work tree that *root* lies in."""
+    git = _git_folder(root)
+    return git is not None and (git / "index.lock").exists()
+
+
+def _journal_of(root: Path) -> tuple[int, int] | None:
+    """Note size and time of the file that git writes to when another commit is checked out."""
+    git = _git_folder(root)
+    if git is None:
+        return None
+    try:
+        found = (git / "logs/HEAD").stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _git_folder(root: Path) -> Path | None:
+    """Find git's folder above *root*; None for a linked work tree, where commits wait for a look."""
     for folder in (root.resolve(), *root.resolve().parents):
         git = folder / ".git"
-        if git.is_dir():
-            return (git / "index.lock").exists()
         if git.exists():
-            return False
-    return False
+            return git if git.is_dir() else None
+    return None

@@ -40,18 +40,21 @@ WHERE %(organization)s::text IS NULL OR %(organization)s = ANY(organizations)
 ORDER BY started_at DESC, id DESC LIMIT %(limit)s
 """
 
-_APPLIED = """
+# What the one who carried it out said of it; who said nothing left nothing when it was done.
+_WHOLE = "COALESCE((summary->>'whole')::boolean, outcome = 'done') AND kind = ANY(%(whole)s)"
+
+_APPLIED = f"""
 SELECT git_revision, max(started_at), (array_agg(actor ORDER BY started_at DESC))[1]
 FROM reconciler.operations
-WHERE outcome = 'done' AND kind = ANY(%(whole)s) AND git_revision ~ '^[0-9a-f]{7,64}$'
+WHERE {_WHOLE} AND git_revision ~ '^[0-9a-f]{{7,64}}$'
 GROUP BY git_revision ORDER BY max(started_at) DESC, git_revision LIMIT %(limit)s
 """
 
 # What was killed half-way counts as well: steps are written while it runs.
-_PRESENT = """
+_PRESENT = f"""
 SELECT o.git_revision FROM reconciler.operations AS o
 WHERE o.git_revision IS NOT NULL AND (
-    (o.outcome = 'done' AND o.kind = ANY(%(whole)s)) OR EXISTS (
+    ({_WHOLE}) OR EXISTS (
         SELECT FROM reconciler.operation_steps AS s
         WHERE s.operation_id = o.id AND s.outcome = 'done'
     )
@@ -101,7 +104,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """A revision that was applied completely: when last, and by whom."""
+    """A revision that counts as applied: when last, and by whom."""
 
     revision: str
     at: datetime
@@ -186,7 +189,7 @@ class Operations:
         ]
 
     async def applied(self, limit: int) -> list[Applied]:
-        """Load the git revisions that were applied completely, the last one first."""
+        """Load the git revisions that count as applied, the last one first."""
         rows = await self._fetch(_APPLIED, {"limit": limit, "whole": list(WHOLE)})
         return [Applied(revision=row[0], at=row[1], actor=row[2]) for row in rows]
 

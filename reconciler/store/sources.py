@@ -12,6 +12,7 @@ from typing import Any
 from reconciler.store.database import Database
 
 _ROW = "specs"
+_TURN = "a turn failed: "  # how problems begin that the next good turn of any daemon ends
 
 _LOAD = b"""
 SELECT place, seen_revision, seen_at, problem, problem_at, good_revision, applied_revision,
@@ -32,6 +33,22 @@ ON CONFLICT (name) DO UPDATE SET
     seen_at = EXCLUDED.seen_at, problem = EXCLUDED.problem,
     problem_at = CASE WHEN EXCLUDED.problem IS NOT DISTINCT FROM s.problem
         THEN s.problem_at ELSE EXCLUDED.problem_at END
+"""
+
+_FAILED = b"""
+INSERT INTO reconciler.sources AS s (name, place, problem, problem_at)
+VALUES (%(name)s, %(place)s, %(problem)s, clock_timestamp())
+ON CONFLICT (name) DO UPDATE SET
+    problem = EXCLUDED.problem,
+    problem_at = CASE WHEN EXCLUDED.problem = s.problem THEN s.problem_at ELSE EXCLUDED.problem_at
+        END
+"""
+
+_MENDED = b"""
+UPDATE reconciler.sources
+SET problem = %(problem)s,
+    problem_at = CASE WHEN %(problem)s::text IS NOT NULL THEN clock_timestamp() END
+WHERE name = %(name)s AND starts_with(problem, %(mark)s)
 """
 
 _TURNED = b"""
@@ -74,7 +91,7 @@ class SourceState:
     place: str = ""
     seen: str | None = None  # the newest one that somebody looked at
     seen_at: datetime | None = None
-    problem: str | None = None  # why the newest one does not apply
+    problem: str | None = None  # why the newest one does not apply, or why turns fail
     problem_at: datetime | None = None
     good: str | None = None  # the newest one without errors
     applied: str | None = None  # the last one that was carried out
@@ -116,6 +133,14 @@ class Sources:
     async def saw(self, place: str, revision: str | None, problem: str | None) -> None:
         """Note the newest revision, and what is wrong with it if something is."""
         await self._execute(_SAW, {"place": place, "seen": revision, "problem": problem})
+
+    async def failed(self, place: str, problem: str) -> None:
+        """Note why a turn failed."""
+        await self._execute(_FAILED, {"place": place, "problem": f"{_TURN}{problem}"})
+
+    async def mended(self, problem: str | None) -> None:
+        """Note that turns succeed again; *problem* is what is wrong besides."""
+        await self._execute(_MENDED, {"problem": problem, "mark": _TURN})
 
     async def turned(
         self, place: str, *, good: str | None, applied: str | None, rewritten_from: str | None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.acceptance.conftest import Stage
-from tests.acceptance.follower import said_by
+from tests.acceptance.follower import following, said_by, until
 from tests.acceptance.repository import Repository
+from tests.acceptance.test_following import applied, from_git, says
+from tests.acceptance.test_holds import after_a_turn
 from tests.doubles.repositories import Team
 
 
@@ -153,3 +156,71 @@ def test_a_rollback_that_left_something_asks_the_daemon(commits: Commits) -> Non
 
     assert second == commits.last_applied()
     assert stage.value("SELECT asked_at FROM reconciler.sources") is not None
+
+
+def test_a_repair_that_waits_for_a_hold_does_not_keep_commits_out_of_the_list(
+    commits: Commits,
+) -> None:
+    stage = commits.stage
+    first = commits.commit("one")
+    assert 0 == commits.apply()
+    greeter = f"{stage.organization}/Automation/greeter"
+    words = ("--what", "heal", "--until", "1h", "--reason", "a hot fix")
+    stage.shell.ok("hold", greeter, *words)
+    id_ = stage.n8n.workflow(f"{stage.organization} greeter")["id"]
+    stage.n8n.says(id_, "by hand", live=True)
+    later = []
+    for text in ("two", "three"):
+        stage.repository.automation("other", says=text)
+        later.append(commits.team.commit(text)[:12])
+        assert 5 == commits.apply()
+
+    assert [*reversed(later), first] == commits.listed()
+    assert later[-1] == commits.last_applied()
+    commits.stage.shell.run("rollback", "-y", **commits.env)
+    assert "two" == said_by(stage, "other")
+    assert "by hand" == said_by(stage, "greeter")
+    assert later[0] == commits.last_applied()
+
+
+class TestFollowed:
+    """Daemons go by the same: what they call the last applied one is the first in the list."""
+
+    def test_a_removal_that_a_guard_blocks_does_not_keep_commits_out_of_the_list(
+        self, on_fake: Stage, tmp_path: Path
+    ) -> None:
+        team, repository, env = from_git(on_fake, tmp_path)
+        repository.automation("kept", lifecycle={"protected": True})
+        env["RECONCILER_PRUNE"] = "true"
+        pushed = [team.push()[:12]]
+        with following(on_fake, **env):
+            until(lambda: applied(on_fake) == pushed[-1], "the first is applied")
+            repository.drop("kept")
+            for text in ("two", "three"):
+                repository.automation("greeter", says=text)
+                pushed.append(team.push()[:12])
+                until(lambda: applied(on_fake) == pushed[-1], f"{text} is applied")
+
+        assert [*reversed(pushed)] == listed(on_fake, env)
+        done = on_fake.shell.run("rollback", "-y", **env)
+        assert f"Rolled back to {pushed[1]}" in done.out, done.said
+
+    def test_what_lacks_a_secret_keeps_a_commit_from_counting_as_applied(
+        self, on_fake: Stage, tmp_path: Path
+    ) -> None:
+        team, repository, env = from_git(on_fake, tmp_path)
+        first = team.head()[:12]
+        with following(on_fake, **env):
+            until(lambda: applied(on_fake) == first, "the first is applied")
+            repository.credential("key", env="NOT_SET_ANYWHERE").automation("greeter", says="two")
+            team.push()
+            says(on_fake, "greeter", "two")
+            after_a_turn(on_fake)
+            assert first == applied(on_fake)
+
+        assert [first] == listed(on_fake, env)
+
+
+def listed(stage: Stage, env: dict[str, str]) -> list[str]:
+    found = stage.shell.ok("rollback", "--list", "-o", "json", **env).document["applied"]
+    return [one["revision"] for one in found]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import Stage
+from tests.acceptance.follower import following, said_by, until
 from tests.acceptance.records import differences
 from tests.doubles.fake_n8n import FakeN8n
 
@@ -161,3 +162,56 @@ def test_a_hand_edit_between_plan_and_write_is_a_conflict(on_fake: Stage, fake: 
 
     assert 6 == done.code, done.said
     assert "by hand, right now" == on_fake.n8n.call("GET", f"/workflows/{id_}")["name"]
+
+
+class TestNoLongerDeclared:
+    """Nobody says how it should be: it is left alone, whatever is done to it."""
+
+    def test_it_is_told_and_neither_shown_as_drift_nor_repaired(self, on_fake: Stage) -> None:
+        repository = on_fake.repository.organization()
+        repository.automation("kept", says="one").automation("gone", says="one")
+        on_fake.shell.apply()
+        repository.drop("gone")
+        gone = f"{on_fake.organization}/Automation/gone"
+        assert [("OutOfSync", "no longer declared")] == standing(on_fake, gone)
+        for name in ("kept", "gone"):
+            id_ = on_fake.n8n.workflow(f"{on_fake.organization} {name}")["id"]
+            on_fake.n8n.says(id_, "by hand", live=True)
+        assert [("OutOfSync", "no longer declared")] == standing(on_fake, gone)
+
+        drift = on_fake.shell.run("drift", "-o", "json")
+        assert [f"{on_fake.organization}/Automation/kept"] == [
+            one["address"] for one in drift.document["drift"]
+        ]
+        on_fake.shell.ok("drift", "--repair", "-y")
+        assert ("one", "by hand") == (said_by(on_fake, "kept"), said_by(on_fake, "gone"))
+        assert 0 == on_fake.shell.run("drift").code
+
+    def test_a_daemon_leaves_it_alone_with_good_specs_and_without(self, on_fake: Stage) -> None:
+        repository = on_fake.repository.organization()
+        repository.automation("kept", says="one").automation("gone", says="one")
+        on_fake.shell.apply()
+        repository.drop("gone")
+        ids = {
+            name: on_fake.n8n.workflow(f"{on_fake.organization} {name}")["id"]
+            for name in ("kept", "gone")
+        }
+        with following(on_fake) as follower:
+            until(lambda: follower.said("turn"), "a turn")
+            on_fake.n8n.says(ids["gone"], "by hand", live=True)
+            on_fake.n8n.says(ids["kept"], "by hand", live=True)
+            until(lambda: said_by(on_fake, "kept") == "one", "the other one is healed")
+            follower.stop()
+            assert not follower.said("turn", drifted=2)
+        repository.text("broken.yaml", "nonsense: [")
+        with following(on_fake):
+            on_fake.n8n.says(ids["kept"], "by hand", live=True)
+            until(lambda: said_by(on_fake, "kept") == "one", "the other one is healed")
+
+        assert "by hand" == said_by(on_fake, "gone")
+        assert 0 == on_fake.shell.run("drift").code
+
+
+def standing(stage: Stage, address: str) -> list[tuple[str, str]]:
+    found = stage.shell.ok("status", "-o", "json").document["resources"]
+    return [(one["sync"], one["reason"]) for one in found if one["address"] == address]

@@ -195,30 +195,6 @@ class TestSwitches:
             assert said_by(on_fake, "greeter") == "by hand"
 
 
-def test_a_folder_is_followed(on_fake: Stage) -> None:
-    on_fake.repository.organization().automation("greeter", says="one")
-    with following(on_fake, RECONCILER_POLL_INTERVAL="30", RECONCILER_DRIFT_INTERVAL="60"):
-        says(on_fake, "greeter", "one")
-        on_fake.repository.automation("greeter", says="two")
-        says(on_fake, "greeter", "two")
-
-
-def test_a_half_written_file_never_counts(on_fake: Stage) -> None:
-    repository = on_fake.repository.organization().automation("greeter", says="one")
-    with following(on_fake) as follower:
-        says(on_fake, "greeter", "one")
-        path = repository.home / "greeter.yaml"
-        text = path.read_text(encoding="utf-8").replace("greeter", "greeter", 1)
-        with path.open("w", encoding="utf-8") as file:
-            for at in range(0, len(text), 40):
-                file.write(text[at : at + 40])
-                file.flush()
-                time.sleep(0.15)
-        repository.automation("greeter", says="two")
-        says(on_fake, "greeter", "two")
-        assert [] == follower.said("does not apply")
-
-
 def test_two_daemons_take_turns_and_one_goes_on_when_the_other_is_killed(
     on_fake: Stage, tmp_path: Path
 ) -> None:

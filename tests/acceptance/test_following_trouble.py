@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.acceptance.conftest import Stage
-from tests.acceptance.follower import following, until
-from tests.acceptance.test_following import applied, from_git, says
+from tests.acceptance.follower import Follower, following, until
+from tests.acceptance.test_following import applied, from_git, problem, says
+from tests.acceptance.test_holds import after_a_turn
 from tests.doubles.fake_n8n import FakeN8n
 from tests.doubles.fake_n8n_faults import Fault, Trouble
 
@@ -82,3 +84,47 @@ def test_a_newer_commit_breaks_off_a_turn_that_works_on_an_older_one(
 
     assert took < 8 * 0.5 + 4, "it did not wait for the older commit"
     assert len(on_fake.n8n.workflows(f"{on_fake.organization} a-")) < len(names)
+
+
+def test_turns_that_all_fail_are_told_by_status_and_by_readyz(
+    on_fake: Stage, tmp_path: Path
+) -> None:
+    _, _, env = from_git(on_fake, tmp_path)
+    with following(on_fake, **env) as follower:
+        until(lambda: applied(on_fake), "it is applied")
+        assert (200, {}) == ready(follower)
+    wrong = {**env, "N8N_API_KEY": "wrong"}
+    with following(on_fake, **wrong) as follower:
+        until(lambda: "refuses the API key" in (problem(on_fake) or ""), "the problem is noted")
+        status, reasons = ready(follower)
+        assert (503, ["reconciler"]) == (status, list(reasons))
+        assert "refuses the API key" in on_fake.shell.ok("status", **env).out
+    with following(on_fake, **wrong, RECONCILER_ROLES="api,reconciler") as follower:
+        until(lambda: follower.said("turn failed"), "a turn fails")
+        assert (200, {}) == ready(follower)
+        assert ["reconciler"] == list(ready(follower, "remarks")[1])
+    with following(on_fake, **env):
+        until(lambda: problem(on_fake) is None, "the problem is over")
+
+
+def test_the_next_good_turn_of_any_daemon_ends_the_problem_of_turns(
+    on_fake: Stage, tmp_path: Path
+) -> None:
+    team, repository, env = from_git(on_fake, tmp_path)
+    with following(on_fake, **env):
+        until(lambda: applied(on_fake), "it is applied")
+        with following(on_fake, **env, N8N_API_KEY="wrong"):
+            until(lambda: "refuses the API key" in (problem(on_fake) or ""), "it is noted")
+        until(lambda: problem(on_fake) is None, "the problem is over")
+        repository.text("broken.yaml", "nonsense: [")
+        team.push()
+        until(lambda: "broken.yaml" in (problem(on_fake) or ""), "the broken commit is told")
+        after_a_turn(on_fake)
+        assert "broken.yaml" in (problem(on_fake) or "")
+
+
+def ready(follower: Follower, which: str = "reasons") -> tuple[int, dict[str, str]]:
+    until(lambda: follower.said("listening"), "it listens")
+    [listening] = follower.said("listening")
+    answer = httpx.get(f"{listening['url']}/readyz", trust_env=False)
+    return answer.status_code, answer.json()[which]

@@ -76,6 +76,7 @@ class MemoryTurns(Turns):
     orders: list[str | None] = field(default_factory=list)
     urgent: list[bool] = field(default_factory=list)
     seen: list[tuple[str | None, str | None]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     known_good: str | None = None
     asked: datetime | None = None
 
@@ -86,6 +87,9 @@ class MemoryTurns(Turns):
 
     async def saw(self, place: str, sighting: Sighting | None, problem: str | None) -> None:
         self.seen.append((sighting.name if sighting else None, problem))
+
+    async def failed(self, place: str, problem: str) -> None:
+        self.failures.append(problem)
 
     async def good(self) -> str | None:
         return self.known_good

@@ -50,6 +50,25 @@ async def test_the_same_texts_are_the_same_revision(folder: Folder, repository: 
     assert (await folder.look()).name == first.name
 
 
+async def test_a_commit_is_noticed_though_it_changes_no_file(
+    folder: Folder, repository: Repository, tmp_path: Path
+) -> None:
+    team = Team(tmp_path / "none.git", tmp_path)
+    team.git("init", "--quiet", "--initial-branch=main")
+    first = team.commit()[:12]
+    assert first == (await folder.look()).name
+    repository.automation("greeter", says="edited")
+    edited = (await folder.look()).name
+    assert edited.startswith(f"{first}+")
+    second = team.commit()[:12]
+    assert second == (await folder.look()).name
+    empty = team.commit()[:12]  # another one, with the same files
+    seen = await folder.look()
+
+    assert (empty, empty) == (seen.name, seen.commit)
+    assert await folder.look() is seen
+
+
 async def test_a_file_that_is_being_written_is_waited_for(
     folder: Folder, repository: Repository
 ) -> None:
@@ -107,6 +126,16 @@ async def test_a_change_is_reported(folder: Folder, repository: Repository) -> N
     await waiting
 
     assert time.monotonic() - began < 10
+
+
+async def test_a_commit_is_a_change(folder: Folder, repository: Repository, tmp_path: Path) -> None:
+    team = Team(tmp_path / "none.git", tmp_path)
+    team.git("init", "--quiet", "--initial-branch=main")
+    team.commit()
+    await folder.look()
+    team.commit()
+    async with asyncio.timeout(20):
+        await folder.changed(60)
 
 
 async def test_without_a_change_it_returns_in_time(folder: Folder, repository: Repository) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from reconciler.engine.outcome import Outcome, Report, State
+from reconciler.engine.outcome import Outcome, Report, State, is_whole
 from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.plan.change import Action, Change, Guard, Plan, Reason
+from reconciler.plan.diff import Cause, FieldChange
 from reconciler.resource.address import Address
 
 
@@ -41,3 +45,38 @@ def test_a_run_that_left_something_is_not_remembered_as_done(ended: Report, word
 
 def test_what_is_blocked_still_ends_with_refused() -> None:
     assert ExitCode.REFUSED is report(State.APPLIED, State.BLOCKED).exit_code
+
+
+A = Address("acme", "Automation", "a")
+SPEC = (FieldChange(("n8n", "name"), "old", "new", Cause.SPEC),)
+DRIFT = (FieldChange(("n8n", "name"), "by hand", "old", Cause.DRIFT),)
+NEWS = Change(address=A, action=Action.UPDATE, reason=Reason.CHANGED, fields=SPEC)
+REPAIR = Change(address=A, action=Action.UPDATE, reason=Reason.DRIFTED, fields=DRIFT)
+RELINK = Change(address=A, action=Action.UPDATE, reason=Reason.RELINKED, fields=SPEC)
+REMOVAL = Change(address=A, action=Action.REMOVE, reason=Reason.REMOVED)
+
+
+@pytest.mark.parametrize(
+    "change, state, counts",
+    [
+        (NEWS, State.APPLIED, True),
+        (NEWS, State.FAILED, False),
+        (NEWS, State.NOT_ATTEMPTED, False),
+        (replace(NEWS, blocked="held"), State.BLOCKED, False),
+        (replace(NEWS, blocked="held"), None, False),
+        (replace(NEWS, action=Action.CREATE, blocked="no secret", fields=()), None, False),
+        (replace(NEWS, action=Action.RECORD), None, True),
+        (replace(NEWS, action=Action.RECORD, blocked="held"), None, False),
+        (replace(REPAIR, blocked="held"), State.BLOCKED, True),
+        (REPAIR, State.FAILED, True),
+        (replace(RELINK, blocked="needs what is held"), None, True),
+        (replace(REMOVAL, blocked="protected", guard=Guard.PROTECTED), State.BLOCKED, True),
+        (replace(REMOVAL, blocked="held"), State.BLOCKED, False),
+        (REMOVAL, State.FAILED, False),
+    ],
+)
+def test_a_revision_is_applied_when_all_that_it_declares_was_made(
+    change: Change, state: State | None, *, counts: bool
+) -> None:
+    ended = {} if state is None else {change.key: state}
+    assert counts == is_whole(Plan(waves=((change,),)), ended)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from reconciler.engine.backoff import Failure, delay, failed, waits
-from reconciler.engine.conditions import Findings, failures
+from reconciler.engine.conditions import Findings, failures, undeclared
 from reconciler.plan.change import Action, Change, Plan, Reason
 from reconciler.plan.diff import Cause, FieldChange
 from reconciler.plan.held import intends, only_drift, undoes, withhold
@@ -210,6 +211,22 @@ class TestBackoff:
         kept = {A: [{"type": "Synced", "retry_at": "soon", "failures": "many"}]}
 
         assert failures(kept) == {}  # type: ignore[arg-type]
+
+
+def test_what_is_no_longer_declared_is_remembered_through_the_conditions_whatever_keeps_it() -> (
+    None
+):
+    findings = Findings()
+    removal = replace(change(B, Action.REMOVE), blocked="protected")
+    discard = change(C, Action.DISCARD)
+    plan = Plan(waves=((removal, discard),), undeclared=(A,))
+    findings.look(plan, World(desired={}, recorded={}, observed={}))
+    kept = findings.documents({}, "rev", NOW)
+
+    assert {A: "Undeclared", B: "Blocked", C: "Pending"} == {
+        address: documents[0]["reason"] for address, documents in kept.items()
+    }
+    assert {A, B} == undeclared(kept)
 
 
 def test_a_condition_keeps_the_moment_at_which_it_became_what_it_is() -> None:

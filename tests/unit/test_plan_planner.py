@@ -71,6 +71,16 @@ def test_a_repair_goes_back_to_what_was_applied_though_git_moved_on() -> None:
     assert desired.payload == row("old")
 
 
+def test_a_repair_leaves_alone_what_is_no_longer_declared() -> None:
+    drifted = Address("acme", "Trigger", "drifted")
+    options = PlanOptions(only=Only.DRIFT, undeclared=frozenset({drifted}))
+    plan = make_plan(changed_and_drifted(), TRAITS, options)
+
+    assert actions(plan) == {"Trigger/vanished": Action.CREATE}
+    assert [short(d.address) for d in plan.drift] == ["Trigger/vanished"]
+    assert plan.undeclared == (drifted,)
+
+
 def test_a_repair_leaves_an_interrupted_apply_to_the_next_apply() -> None:
     given = world(
         {

@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.clock import SystemClock
 from reconciler.diagnostics import Diagnostic, Severity, SpecError
-from reconciler.errors import LockHeld, N8nUnreachable, RevisionGone
+from reconciler.errors import LockHeld, N8nUnauthorized, N8nUnreachable, RevisionGone
 from reconciler.runtime import reconcile
 from reconciler.runtime.reconcile import Order, Pace, Reconciler, Turned
 from tests.doubles.followed import AWAY, MemorySpecs, MemoryTurns, sighting
@@ -170,6 +170,56 @@ async def test_a_server_that_is_away_is_tried_again_later_and_later(
         await until(lambda: len(turns.orders) == 4)
 
     assert asyncio.get_running_loop().time() - began >= 0.02 + 0.04 + 0.08
+
+
+async def test_after_a_failed_turn_a_poll_is_no_reason_for_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reconcile, "_FIRST", 30)
+
+    async def act(order: Order) -> Turned:
+        raise N8nUnreachable("n8n does not answer")
+
+    specs, turns = MemorySpecs(sighting("one")), MemoryTurns(act)
+    async with working(specs, turns, Pace(poll=0.01, drift=60)):
+        await until(lambda: specs.looks > 10)
+        assert ["one"] == turns.orders
+        specs.put(sighting("two"))
+        await until(lambda: turns.orders == ["one", "two"])  # but a newer revision is
+
+
+async def test_why_turns_fail_is_told_until_one_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "_FIRST", 0.02)
+    told: list[str | None] = []
+
+    async def act(order: Order) -> Turned:
+        told.append(service.problem)
+        if len(turns.orders) < 3:
+            raise N8nUnauthorized("n8n refuses the API key")
+        return Turned(outcome="done")
+
+    specs, turns = MemorySpecs(sighting("one")), MemoryTurns(act)
+    service = Reconciler(specs, turns, SystemClock(), SELDOM)
+    stopping = asyncio.Event()
+    task = asyncio.create_task(service.run(stopping))
+    await until(lambda: len(turns.orders) == 3 and service.problem is None)
+    stopping.set()
+    await task
+
+    assert [None, "n8n refuses the API key", "n8n refuses the API key"] == told
+    assert ["n8n refuses the API key"] * 2 == turns.failures
+
+
+async def test_what_was_asked_for_before_it_started_is_answered_by_its_first_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reconcile, "_STEP", 0.005)
+    specs = MemorySpecs(sighting("one"))
+    turns = MemoryTurns(asked=datetime.now(UTC))
+    async with working(specs, turns, Pace(poll=0.02, drift=60)):
+        await until(lambda: specs.looks > 5)
+
+    assert ["one"] == turns.orders
 
 
 async def test_a_revision_that_a_turn_refuses_gives_way_to_the_last_good_one(
