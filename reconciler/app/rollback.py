@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from reconciler.app import Planned, Session, actor, new_id
+from reconciler.app.planning import require_fresh
 from reconciler.app.source import specs_of
 from reconciler.diagnostics import SpecError
 from reconciler.engine.outcome import Report
 from reconciler.errors import GitUnreachable, GuardRefused, RevisionGone, UsageError
+from reconciler.plan.change import Plan
 from reconciler.plan.guard import Policy
 from reconciler.plan.held import withhold
 from reconciler.plan.planner import PlanOptions
@@ -41,10 +43,13 @@ async def applied(session: Session) -> Sequence[Applied]:
     return await Operations(session.database).applied(LISTED)
 
 
-async def plan_rollback(session: Session, word: str | None, *, prune: bool) -> Back:
+async def plan_rollback(
+    session: Session, word: str | None, *, prune: bool, agreed: Plan | None = None
+) -> Back:
     """Plan the way back to the revision *word*; None: the one before the present one.
 
-    Raises UsageError when it was never applied, RevisionGone when git doesn't have it any more.
+    Raises UsageError when it was never applied, RevisionGone when git doesn't have it any more,
+    StalePlan when a plan that was *agreed* to is not what there is to do any more.
     """
     operations = Operations(session.database)
     history, latest = await operations.applied(10_000), await operations.present()
@@ -59,6 +64,9 @@ async def plan_rollback(session: Session, word: str | None, *, prune: bool) -> B
     if not compiled.ok:
         raise SpecError(compiled.diagnostics)
     planned = session.weigh(reading, compiled, options, Policy(), frozenset())
+    if agreed is not None:
+        require_fresh(agreed, planned.world)
+        planned = replace(planned, plan=agreed)
     holds = tuple(hold for hold in await _holds(session).open() if hold.pinned is None)
     planned = replace(planned, plan=withhold(planned.plan, Restraint(holds=holds).reason))
     state = await Sources(session.database).load()
