@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from reconciler.app import Planned, Session, actor, new_id
 from reconciler.app.planning import require_fresh
+from reconciler.app.renames import moved_back, renamed
 from reconciler.app.source import specs_of
 from reconciler.diagnostics import SpecError
 from reconciler.engine.outcome import Report
@@ -63,6 +64,8 @@ async def plan_rollback(
     compiled = await session.compile(sighting.loaded, reading)
     if not compiled.ok:
         raise SpecError(compiled.diagnostics)
+    former = await renamed(session, reading, compiled.desired)
+    compiled = moved_back(compiled, reading, former)
     planned = session.weigh(reading, compiled, options, Policy(), frozenset())
     if agreed is not None:
         require_fresh(agreed, planned.world)
