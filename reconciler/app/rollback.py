@@ -161,6 +161,9 @@ def _pick(history: Sequence[Applied], present: str | None, word: str | None) -> 
             message = "no revision was applied before the present one"
             raise UsageError(message, hint="`reconciler rollback --list` shows what there is")
         return before
+    if not word:
+        message = "the revision to go back to is empty"
+        raise UsageError(message, hint="`reconciler rollback --list` shows what there is")
     found = [name for name in names if name.startswith(word) or word.startswith(name)]
     if not found:
         message = f"the revision {word} was never applied"

@@ -13,6 +13,7 @@ import click
 
 from reconciler import app
 from reconciler.app.rollback import release
+from reconciler.cli.given import DURATION
 from reconciler.cli.options import output_option, server_options, settings_from, specs_option
 from reconciler.cli.output import document, escape, result, say
 from reconciler.cli.tables import table
@@ -20,7 +21,7 @@ from reconciler.errors import LockHeld, UsageError
 from reconciler.plan.restraint import Hold, Place, What
 from reconciler.resource.address import Address
 from reconciler.settings import Settings
-from reconciler.spec.quantity import DURATION_PATTERN, parse_duration
+from reconciler.spec.quantity import MAX_DURATION, parse_duration
 from reconciler.store.holds import Ends, Holds
 from reconciler.store.sources import Sources
 
@@ -167,9 +168,9 @@ def lasting(text: str) -> timedelta | None:
         return None
     try:
         lasts = parse_duration(text)
-    except ValueError as error:
-        if re.fullmatch(DURATION_PATTERN, text):
-            message = f"--until is too far away: {error}"
+    except ValueError:
+        if re.fullmatch(DURATION, text):  # or too many digits
+            message = f"--until is too far away: a duration is at most {MAX_DURATION.days} days"
             raise UsageError(message, hint=_ENDLESS) from None
         lasts = _moment(text) - datetime.now(UTC)
     if lasts <= timedelta():

@@ -27,6 +27,15 @@ def rolled_back(on_fake: Stage) -> tuple[Stage, Team]:
     return on_fake, team
 
 
+def test_a_rollback_with_nothing_to_do_says_nothing_beside_its_document(
+    rolled_back: tuple[Stage, Team],
+) -> None:
+    stage, _ = rolled_back
+    first = stage.shell.ok("hold", "-o", "json").document["holds"][1]["pinned"]
+    done = stage.shell.ok("rollback", first, "-y", "-o", "json")
+    assert (done.err, isinstance(done.document, dict)) == ("", True), done.said
+
+
 def held(stage: Stage) -> list[tuple[list[str], bool]]:
     """What is held, and whether that is a rollback."""
     holds = stage.shell.ok("hold", "-o", "json").document["holds"]
