@@ -74,6 +74,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "prune": "RECONCILER_PRUNE",
 }
 # A secret, or *_file names a file that holds it. A database's URL need not hold a password.
+MIN_PUSH_SECRET = 16  # characters
 _SECRETS = ("n8n_api_key", "encryption_key", "git_token", "push_secret")
 _FILED = (*_SECRETS, "database_url")
 _SECRET = frozenset({*_SECRETS, "encryption_keys_old"})
@@ -203,7 +204,9 @@ def load_settings(
         settings = Settings(**values, sources=sources)
     except ValidationError as error:
         raise _explain(error, sources) from None
-    return _read_key_files(settings, folder)
+    settings = _read_key_files(settings, folder)
+    _require_length(settings)
+    return settings
 
 
 _LAYERS = (Source.FLAG, Source.ENVIRONMENT, Source.FILE, Source.RUNNING)
@@ -252,6 +255,16 @@ def _explain(error: ValidationError, sources: Mapping[str, Source]) -> ConfigErr
     where = ENVIRONMENT.get(name, name) if origin is Source.ENVIRONMENT else name
     message = f"setting `{where}` (from {origin}) is wrong: {first['msg']}"
     return UsageError(message) if origin is Source.FLAG else ConfigError(message)
+
+
+def _require_length(settings: Settings) -> None:
+    """Refuse a push secret that can be guessed; raises ConfigError."""
+    secret = settings.push_secret
+    if secret is not None and len(secret.get_secret_value()) < MIN_PUSH_SECRET:
+        origin = settings.source("push_secret")
+        message = f"setting `push_secret` (from {origin}) is wrong: it is too short"
+        hint = f"at least {MIN_PUSH_SECRET} characters, such as `openssl rand -hex 32` makes"
+        raise ConfigError(message, hint=hint)
 
 
 def _read_key_files(settings: Settings, folder: Path) -> Settings:

@@ -9,15 +9,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from reconciler.app import Planned, Session, taken_by_others
+from reconciler.app import TRAITS, Planned, Session, taken_by_others
 from reconciler.app.specs import Specs, digest_of, keeps_memos, write_memo
 from reconciler.engine.compile import Compiled
 from reconciler.engine.holding import respect
 from reconciler.engine.memo import Asked, Origin, remember
 from reconciler.engine.observe import Reading
 from reconciler.engine.safe import secret_references_of
+from reconciler.errors import StalePlan
+from reconciler.plan.change import Plan
+from reconciler.plan.freshness import stale
 from reconciler.plan.guard import Policy
 from reconciler.plan.planner import PlanOptions
+from reconciler.plan.state import World
 from reconciler.store.entries import digest
 from reconciler.store.inventory import Inventory
 
@@ -60,6 +64,15 @@ async def plan_folder(
     policy = wish.policy(specs)
     planned = session.weigh(reading, compiled, wish.options, policy, wish.organizations)
     return replace(planned, plan=await respect(planned.plan, session.database))
+
+
+def require_fresh(plan: Plan, world: World) -> None:
+    """Refuse a plan that was kept, or agreed to, when the *world* moved on; raises StalePlan."""
+    moved = stale(plan, world, TRAITS)
+    if moved:
+        reasons = "; ".join(f"{address}: {why}" for address, why in sorted(moved.items()))
+        message = f"the world moved on after the plan was made: {reasons}"
+        raise StalePlan(message, hint="make a new plan")
 
 
 async def _recall(session: Session, specs: Specs, reading: Reading) -> Compiled | None:

@@ -7,20 +7,24 @@ newer commits wait. Not here: asking the person (`reconciler.cli.rollback`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from reconciler.app import Planned, Session, actor, new_id
+from reconciler.app.planning import require_fresh
+from reconciler.app.renames import moved_back, renamed
 from reconciler.app.source import specs_of
 from reconciler.diagnostics import SpecError
 from reconciler.engine.outcome import Report
 from reconciler.errors import GitUnreachable, GuardRefused, RevisionGone, UsageError
+from reconciler.plan.change import Plan
 from reconciler.plan.guard import Policy
 from reconciler.plan.held import withhold
 from reconciler.plan.planner import PlanOptions
 from reconciler.plan.restraint import Hold, Place, Restraint
-from reconciler.source.sight import Sighting, fault
-from reconciler.store.holds import Holds
+from reconciler.source.sight import Sighting, Specs, fault
+from reconciler.store.holds import Ends, Holds
 from reconciler.store.operations import Applied, Operations
 from reconciler.store.sources import Sources
 
@@ -41,10 +45,13 @@ async def applied(session: Session) -> Sequence[Applied]:
     return await Operations(session.database).applied(LISTED)
 
 
-async def plan_rollback(session: Session, word: str | None, *, prune: bool) -> Back:
+async def plan_rollback(
+    session: Session, word: str | None, *, prune: bool, agreed: Plan | None = None
+) -> Back:
     """Plan the way back to the revision *word*; None: the one before the present one.
 
-    Raises UsageError when it was never applied, RevisionGone when git doesn't have it any more.
+    Raises UsageError when it was never applied, RevisionGone when git doesn't have it any more,
+    StalePlan when a plan that was *agreed* to is not what there is to do any more.
     """
     operations = Operations(session.database)
     history, latest = await operations.applied(10_000), await operations.present()
@@ -58,7 +65,12 @@ async def plan_rollback(session: Session, word: str | None, *, prune: bool) -> B
     compiled = await session.compile(sighting.loaded, reading)
     if not compiled.ok:
         raise SpecError(compiled.diagnostics)
+    former = await renamed(session, reading, compiled.desired)
+    compiled = moved_back(compiled, reading, former)
     planned = session.weigh(reading, compiled, options, Policy(), frozenset())
+    if agreed is not None:
+        require_fresh(agreed, planned.world)
+        planned = replace(planned, plan=agreed)
     holds = tuple(hold for hold in await _holds(session).open() if hold.pinned is None)
     planned = replace(planned, plan=withhold(planned.plan, Restraint(holds=holds).reason))
     state = await Sources(session.database).load()
@@ -90,28 +102,54 @@ async def settle(session: Session, back: Back, report: Report) -> None:
         await sources.ask()
 
 
-async def release(session_holds: Holds, place: Place, newest: str | None) -> tuple[Hold, ...]:
+async def release(session: Session, place: Place, ends: Ends, *, anyway: bool) -> tuple[Hold, ...]:
     """End the holds of *place*; raises GuardRefused when that would undo a rollback.
 
-    *newest* is the newest revision of the specs; None: whatever it is.
+    *anyway*: even then.
     """
-    for hold in await session_holds.open():
-        undone = hold.pinned is not None and hold.place == place
-        if undone and newest is not None and newest == hold.rolled_back_from:
-            message = f"the newest valid commit is still {newest}, which was rolled back"
-            hint = "commit a fix first (git revert), or apply it again with --anyway"
-            raise GuardRefused(message, hint=hint)
-    return await session_holds.release(place, by=actor())
+    holds = _holds(session)
+    pins = [hold for hold in await holds.open() if hold.pinned and hold.place == place]
+    if ends.rollback and not anyway:
+        for pin in pins:
+            await _refuse_again(session, pin)
+    return await holds.release(place, ends, by=actor())
 
 
-async def newest_revision(session: Session) -> str | None:
-    """Tell the newest revision that would be applied; what a daemon knows when git can't be asked."""
-    state = await Sources(session.database).load()
+async def _refuse_again(session: Session, pin: Hold) -> None:
+    """Refuse to end a rollback while the newest specs ask for what was rolled back."""
+    origin, specs = pin.rolled_back_from, specs_of(session.settings)
+    newest, sighting = await _newest(session, specs)
+    if origin is None or newest is None:
+        return
+    same = newest == origin
+    if not same:
+        with suppress(GitUnreachable, RevisionGone):
+            sighting = sighting or await specs.at(newest)
+            same = _content(sighting) == _content(await specs.at(origin))
+    if same:
+        still = "still" if newest == origin else f"{newest}, and its specs are those of"
+        message = f"the newest valid commit is {still} {origin}, which was rolled back"
+        hint = "commit a fix first (git revert), or apply it again with --anyway"
+        raise GuardRefused(message, hint=hint)
+
+
+async def _newest(session: Session, specs: Specs) -> tuple[str | None, Sighting | None]:
+    """Name the newest revision that would be applied; of what git can't show, only the name."""
     try:
-        sighting = await specs_of(session.settings).look()
+        sighting = await specs.look()
     except (GitUnreachable, RevisionGone):
-        return state.good
-    return sighting.name if fault(sighting) is None else state.good
+        sighting = None
+    if sighting is not None and fault(sighting) is None:
+        return sighting.name, sighting
+    return (await Sources(session.database).load()).good, None
+
+
+def _content(sighting: Sighting) -> object:
+    """Give what a revision asks for, however and wherever that is written."""
+    return {
+        one.address: (one.spec, one.workflow.document if one.workflow else None)
+        for one in sighting.loaded.resources
+    }
 
 
 def _pick(history: Sequence[Applied], present: str | None, word: str | None) -> str:
@@ -123,6 +161,9 @@ def _pick(history: Sequence[Applied], present: str | None, word: str | None) -> 
             message = "no revision was applied before the present one"
             raise UsageError(message, hint="`reconciler rollback --list` shows what there is")
         return before
+    if not word:
+        message = "the revision to go back to is empty"
+        raise UsageError(message, hint="`reconciler rollback --list` shows what there is")
     found = [name for name in names if name.startswith(word) or word.startswith(name)]
     if not found:
         message = f"the revision {word} was never applied"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler.app import TRAITS, Planned, Session, actor, new_id, taken_by_others
+from reconciler.app.renames import moved_back, renamed
 from reconciler.app.secrets import STANDINS, environment
 from reconciler.diagnostics import SpecError
 from reconciler.engine.backoff import Failure, failed, waits
@@ -225,12 +226,15 @@ class _Turn:
         )
         policy = Policy(distrusted=self._suspicion(sighting))
         taken = taken_by_others(reading)
+        declared = {resource.address for resource in sighting.loaded.resources}
+        former = await renamed(session, reading, declared) if self.known.pin else {}
 
         def weigh() -> Planned:
             compiled = session.build(sighting.loaded, session.safe.facts(), taken)
             if not compiled.ok:
                 raise SpecError(compiled.diagnostics)
-            return session.weigh(reading, compiled, options, policy, frozenset())
+            named = moved_back(compiled, reading, former)
+            return session.weigh(reading, named, options, policy, frozenset())
 
         return await asyncio.to_thread(weigh)  # the event loop has leases to extend meanwhile
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.app import new_id
+from reconciler.app import new_id, open_session
 from reconciler.app.desk import Desk
+from reconciler.app.standing import look
 from reconciler.engine.why import Circumstances, Said, why_execution, why_resource
-from reconciler.errors import UsageError
+from reconciler.errors import ReconcilerError, UsageError
 from reconciler.resource.address import Address
 from reconciler.settings import Settings
 from reconciler.store.background import Background
@@ -40,7 +41,7 @@ async def explain(desk: Desk, settings: Settings, subject: str) -> Answer:
             address = Address.parse(subject)
         except ValueError as error:
             raise UsageError(str(error), hint=_WAYS) from None
-        return await _resource(desk, address)
+        return await _resource(desk, settings, address)
     found = await desk.executions.get(None, subject)
     if found is not None:
         return await _execution(desk, settings, found)
@@ -48,7 +49,8 @@ async def explain(desk: Desk, settings: Settings, subject: str) -> Answer:
     if len(automations) == 1 and automations[0].organization is not None:
         one = automations[0]
         assert one.organization is not None
-        return await _resource(desk, Address(one.organization, "Automation", one.name or ""))
+        address = Address(one.organization, "Automation", one.name or "")
+        return await _resource(desk, settings, address)
     found = await desk.begun_with(subject)
     if found is not None:
         return await _execution(desk, settings, found)
@@ -56,7 +58,7 @@ async def explain(desk: Desk, settings: Settings, subject: str) -> Answer:
     raise UsageError(message, hint=_WAYS)
 
 
-async def _resource(desk: Desk, address: Address) -> Answer:
+async def _resource(desk: Desk, settings: Settings, address: Address) -> Answer:
     background = Background(desk.database)
     known = await background.known(address)
     runtime = None
@@ -65,9 +67,26 @@ async def _resource(desk: Desk, address: Address) -> Answer:
     holds = await Holds(desk.database, new_id=new_id).open()
     steps = await background.steps(address)
     if known is None and not steps:
-        message = f"nothing is known of {address}"
-        raise UsageError(message, hint="`reconciler status` lists what is recorded")
+        return await _declared(settings, address)
     return Answer(said=why_resource(known, address, holds, steps, runtime), address=address)
+
+
+async def _declared(settings: Settings, address: Address) -> Answer:
+    """Explain what no apply has begun to make, as `status` does; raises UsageError."""
+    try:
+        async with open_session(settings) as session:
+            status = await look(session)
+        found, trouble = status.standings, status.trouble
+    except ReconcilerError as error:
+        found, trouble = (), str(error)
+    for standing in found:
+        if standing.address == address:
+            text = f"the specs ask for it and it is not there: {standing.reason}"
+            return Answer(said=[Said("because", text)], address=address)
+    message = f"nothing is known of {address}"
+    if trouble is not None:
+        message += f", and what the specs ask for can't be told: {trouble}"
+    raise UsageError(message, hint="`reconciler status` lists what is declared and recorded")
 
 
 async def _execution(desk: Desk, settings: Settings, found: Execution) -> Answer:

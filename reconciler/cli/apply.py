@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from reconciler import app
+from reconciler.app.planning import Wish, require_fresh
 from reconciler.app.source import note_applied
 from reconciler.cli.confirm import ask
 from reconciler.cli.options import (
@@ -25,10 +26,9 @@ from reconciler.cli.progress import Progress
 from reconciler.cli.summary import report_document, report_text
 from reconciler.engine.holding import respect
 from reconciler.engine.outcome import Report
-from reconciler.errors import ExitCode, StalePlan, UsageError
+from reconciler.errors import ExitCode, UsageError
 from reconciler.plan.artifact import decode
 from reconciler.plan.change import Plan
-from reconciler.plan.freshness import stale
 from reconciler.settings import Settings
 
 
@@ -78,16 +78,22 @@ async def _apply(
     settings: Settings, saved: Plan | None, lock_timeout: float, given: dict[str, Any]
 ) -> ExitCode:
     async with app.open_session(settings, needs_key=True) as session:
+        wish = wish_from(given, settings, saved)
+        agreed = saved
+        if not given["yes"]:  # before the lock: an answer may take hours
+            agreed = (await _plan(session, wish, saved)).plan
+            _show(agreed, given["output"])
+            if agreed.shown:
+                ask("Apply these changes?", yes=False)
         lock = session.lock("apply")
         async with lock.acquire(lock_timeout, on_wait=_say_holder) as held:
-            planned = await _plan(session, settings, saved, given)
+            planned = await _plan(session, wish, agreed, quiet=not given["yes"])
             plan, kind = planned.plan, _kind(planned)
-            if given["output"] == "text":
-                show_plan(plan, "text")
+            if given["yes"]:
+                _show(plan, given["output"])
             if not plan.shown:
                 report = await session.carry_out(planned, held, lambda _: None, kind)
             else:
-                ask("Apply these changes?", yes=given["yes"])
                 with Progress(plan) as progress:
                     report = await session.carry_out(planned, held, progress.done, kind)
             if kind == "apply":
@@ -107,18 +113,19 @@ def _kind(planned: app.Planned) -> str:
 
 
 async def _plan(
-    session: app.Session, settings: Settings, saved: Plan | None, given: dict[str, Any]
+    session: app.Session, wish: Wish, kept: Plan | None, *, quiet: bool = False
 ) -> app.Planned:
-    """Plan anew; a saved plan must still be what one would plan now."""
-    planned = await planned_in(session, wish_from(given, settings, saved))
-    if saved is not None:
-        moved = stale(saved, planned.world, app.TRAITS)
-        if moved:
-            reasons = "; ".join(f"{address}: {why}" for address, why in sorted(moved.items()))
-            message = f"the world moved on after the plan was made: {reasons}"
-            raise StalePlan(message, hint="make a new plan")
-        return replace(planned, plan=await respect(saved, session.database))
-    return planned
+    """Plan anew; a plan that was kept or agreed to must still be what one would plan now."""
+    planned = await planned_in(session, wish, quiet=quiet)
+    if kept is None:
+        return planned
+    require_fresh(kept, planned.world)
+    return replace(planned, plan=await respect(kept, session.database))
+
+
+def _show(plan: Plan, output: str) -> None:
+    if output == "text":
+        show_plan(plan, "text")
 
 
 def _read_plan(file: Path) -> Plan:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from reconciler import app
+from reconciler.app.planning import require_fresh
 from reconciler.cli.confirm import ask
 from reconciler.cli.options import (
     addresses,
@@ -62,14 +63,16 @@ async def _repair(
     async with app.open_session(settings, needs_key=True) as session:
         if settings.specs.is_dir():
             await session.read_secrets(app.load_specs(settings.specs))
+        agreed: Plan | None = None
+        if not given["yes"]:  # before the lock: an answer may take hours
+            agreed = (await _look(session, options, None)).plan
+            _show(agreed, given["output"])
+            if agreed.shown:
+                ask("Put this back?", yes=False)
         async with session.lock("drift --repair").acquire(lock_timeout) as held:
-            planned = await session.drift(options)
-            plan = await respect(planned.plan, session.database)
-            planned = replace(planned, plan=plan)
-            if given["output"] == "text":
-                show_plan(planned.plan, "text")
-            if planned.plan.shown:
-                ask("Put this back?", yes=given["yes"])
+            planned = await _look(session, options, agreed)
+            if given["yes"]:
+                _show(planned.plan, given["output"])
             with Progress(planned.plan) as progress:
                 report = await session.carry_out(planned, held, progress.done)
     if given["output"] == "json":
@@ -77,3 +80,16 @@ async def _repair(
     elif report.outcomes:
         report_text(report)
     return report.exit_code
+
+
+async def _look(session: app.Session, options: PlanOptions, agreed: Plan | None) -> app.Planned:
+    """Plan what is to be put back; a plan that was agreed to must still be what there is to do."""
+    planned = await session.drift(options)
+    if agreed is not None:
+        require_fresh(agreed, planned.world)
+    return replace(planned, plan=await respect(agreed or planned.plan, session.database))
+
+
+def _show(plan: Plan, output: str) -> None:
+    if output == "text":
+        show_plan(plan, "text")

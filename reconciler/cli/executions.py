@@ -142,4 +142,7 @@ def watch(output: str, **given: Any) -> int:
     """
     from reconciler.cli.watching import watch as follow
 
+    if given["lines"] and output == "json":
+        message = "--lines is many documents and -o json is one: give one of them"
+        raise click.UsageError(message)
     return asyncio.run(follow(settings_from(given), output, given))

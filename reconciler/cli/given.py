@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,10 +12,11 @@ import click
 
 from reconciler.errors import UsageError
 from reconciler.resource.payload import Json
-from reconciler.spec.quantity import parse_duration
+from reconciler.spec.quantity import MAX_DURATION, parse_duration
 from reconciler.trigger.jsonbody import BadJson, read_json
 
 MAX_INPUT: Final = 1024 * 1024  # bytes, as over HTTP
+DURATION: Final = r"([0-9]+(ms|s|m|h|d))+"  # of any length, to say what is wrong with it
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000  # of a time; beyond, no zone and no duration can be added
 
 
@@ -59,6 +61,8 @@ def duration(text: str) -> timedelta:
         return parse_duration(text)
     except (ValueError, OverflowError):
         message = f'"{text}" is not a duration such as 30s, 10m or 2h'
+        if re.fullmatch(DURATION, text):
+            message = f'"{text}" is too long: a duration is at most {MAX_DURATION.days} days'
         raise click.BadParameter(message) from None
 
 

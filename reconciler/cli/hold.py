@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from reconciler import app
-from reconciler.app.rollback import newest_revision, release
+from reconciler.app.rollback import release
+from reconciler.cli.given import DURATION
 from reconciler.cli.options import output_option, server_options, settings_from, specs_option
 from reconciler.cli.output import document, escape, result, say
 from reconciler.cli.tables import table
@@ -20,11 +21,12 @@ from reconciler.errors import LockHeld, UsageError
 from reconciler.plan.restraint import Hold, Place, What
 from reconciler.resource.address import Address
 from reconciler.settings import Settings
-from reconciler.spec.quantity import DURATION_PATTERN, parse_duration
-from reconciler.store.holds import Holds
+from reconciler.spec.quantity import MAX_DURATION, parse_duration
+from reconciler.store.holds import Ends, Holds
 from reconciler.store.sources import Sources
 
 NEVER = "never"
+_ROLLBACK = "rollback"  # a word of `unhold` only
 _ENDLESS = f"{NEVER}: until you take it back"
 _FAR = datetime(9999, 12, 31, tzinfo=UTC)  # a day before time ends: two clocks may differ
 _PATIENCE = 30.0  # seconds for an apply that began before the hold
@@ -62,17 +64,18 @@ def hold(
 @server_options
 @output_option
 @click.argument("address")
+@click.option("--what", help="Only heal, apply, fire or rollback [default: all of them].")
 @click.option("--anyway", is_flag=True, help="Even if this applies again what was rolled back.")
-def unhold(address: str, *, anyway: bool, **given: Any) -> int:
+def unhold(address: str, what: str | None, *, anyway: bool, **given: Any) -> int:
     """End the holds at exactly ADDRESS; ends a rollback with /."""
     settings = settings_from(given)
-    ended = asyncio.run(_unhold(settings, place_of(address), anyway=anyway))
+    ended = asyncio.run(_unhold(settings, place_of(address), ending(what), anyway=anyway))
+    if not ended:
+        message = f"nothing is held at {address}" if what is None else f"no {what} at {address}"
+        raise UsageError(message, hint="`reconciler hold` lists the holds")
     if given["output"] == "json":
         document({"format_version": "1.0", "ended": [hold_document(hold) for hold in ended]})
         return 0
-    if not ended:
-        message = f"nothing is held at {address}"
-        raise UsageError(message, hint="`reconciler hold` lists the holds")
     for hold in ended:
         result(f"no longer held: {_words(hold)} at {hold.place} ({escape(hold.reason)})")
     return 0
@@ -114,10 +117,11 @@ async def _let_finish(session: app.Session) -> None:
         say(f"it may still change: {error}")
 
 
-async def _unhold(settings: Settings, place: Place, *, anyway: bool) -> tuple[Hold, ...]:
+async def _unhold(
+    settings: Settings, place: Place, ends: Ends, *, anyway: bool
+) -> tuple[Hold, ...]:
     async with app.open_session(settings, needs_n8n=False) as session:
-        newest = None if anyway or place != Place() else await newest_revision(session)
-        ended = await release(Holds(session.database, new_id=app.new_id), place, newest)
+        ended = await release(session, place, ends, anyway=anyway)
         if ended:
             await Sources(session.database).ask()  # a daemon need not wait for its next turn
         return ended
@@ -146,15 +150,27 @@ def words(text: str, place: Place) -> frozenset[What]:
     return what
 
 
+def ending(text: str | None) -> Ends:
+    """Read --what of `unhold`; raises UsageError."""
+    if text is None:
+        return Ends()
+    names = {word.strip() for word in text.split(",") if word.strip()}
+    if not names or names - {*What, _ROLLBACK}:
+        message = f"--what is one or more of {', '.join((*What, _ROLLBACK))}"
+        raise UsageError(message, hint="separate them by commas")
+    what = frozenset(What(name) for name in names - {_ROLLBACK})
+    return Ends(what=what, rollback=_ROLLBACK in names)
+
+
 def lasting(text: str) -> timedelta | None:
     """Read --until as the time that is left; None: without end. Raises UsageError."""
     if text == NEVER:
         return None
     try:
         lasts = parse_duration(text)
-    except ValueError as error:
-        if re.fullmatch(DURATION_PATTERN, text):
-            message = f"--until is too far away: {error}"
+    except ValueError:
+        if re.fullmatch(DURATION, text):  # or too many digits
+            message = f"--until is too far away: a duration is at most {MAX_DURATION.days} days"
             raise UsageError(message, hint=_ENDLESS) from None
         lasts = _moment(text) - datetime.now(UTC)
     if lasts <= timedelta():

@@ -40,21 +40,32 @@ def wish_from(given: Mapping[str, Any], settings: Settings, saved: Plan | None =
     return Wish(options=options, allow_remove=given["allow_remove"], organizations=organizations)
 
 
-async def planned_in(session: app.Session, wish: Wish, format_: str | None = None) -> app.Planned:
-    """Plan what the spec folder asks for, and say what is to be said about the specs."""
+async def planned_in(
+    session: app.Session, wish: Wish, format_: str | None = None, *, quiet: bool = False
+) -> app.Planned:
+    """Plan what the spec folder asks for, and say what is to be said about the specs.
+
+    *quiet*: it was said before; errors are said again.
+    """
     app.existing_root(session.settings)
     reading = asyncio.ensure_future(asyncio.to_thread(read_folder, session.settings))
-    return await planned_from(session, reading, wish, format_)
+    return await planned_from(session, reading, wish, format_, quiet=quiet)
 
 
 async def planned_from(
-    session: app.Session, reading: asyncio.Future[Specs], wish: Wish, format_: str | None = None
+    session: app.Session,
+    reading: asyncio.Future[Specs],
+    wish: Wish,
+    format_: str | None = None,
+    *,
+    quiet: bool = False,
 ) -> app.Planned:
     """Do the same with specs that are being read, or were."""
     planned = await plan_folder(session, reading, wish, lambda specs: _require(specs, format_))
     specs = await reading
     require_valid(planned.compiled.diagnostics, specs.texts, format_)
-    write_findings(planned.compiled.diagnostics, specs.texts)
+    if not quiet:
+        write_findings(planned.compiled.diagnostics, specs.texts)
     return planned
 
 

@@ -33,9 +33,9 @@ class Progress:
 
     def __enter__(self) -> Self:
         """Begin; something is seen at once."""
-        if self._bar is None:
+        if self._bar is None and self._total:
             say(f"applying {self._total} change{'s' if self._total != 1 else ''}")
-        else:
+        elif self._bar is not None:
             self._bar.start()
         return self
 

@@ -66,20 +66,30 @@ async def _rollback(
     settings: Settings, revision: str | None, lasts: timedelta | None, given: dict[str, Any]
 ) -> ExitCode:
     async with app.open_session(settings, needs_key=True) as session:
+        prune, agreed = given["prune"], None
+        if not given["yes"]:  # before the lock: an answer may take hours
+            asked = await plan_rollback(session, revision, prune=prune)
+            revision, agreed = asked.sighting.name, asked.planned.plan
+            _show(agreed, given["output"])
+            ask(f"Go back to {revision}, and stay there?", yes=False)
         lock = session.lock("rollback")
         waiting = given["lock_timeout"]
         async with lock.acquire(waiting, on_wait=lambda h: say(f"waiting for {h}")) as held:
-            back = await plan_rollback(session, revision, prune=given["prune"])
+            back = await plan_rollback(session, revision, prune=prune, agreed=agreed)
             plan = back.planned.plan
-            if given["output"] == "text":
-                show_plan(plan, "text")
-            ask(f"Go back to {back.sighting.name}, and stay there?", yes=given["yes"])
+            if given["yes"]:
+                _show(plan, given["output"])
             await stay(session, back, given["reason"], lasts)
             with Progress(plan) as progress:
                 report = await session.carry_out(back.planned, held, progress.done, "rollback")
             await settle(session, back, report)
     _tell(report, plan, given["output"])
     return report.exit_code
+
+
+def _show(plan: Plan, output: str) -> None:
+    if output == "text":
+        show_plan(plan, "text")
 
 
 def _tell(report: Report, plan: Plan, output: str) -> None:

@@ -25,7 +25,7 @@ from reconciler.cli.summary import report_text
 from reconciler.cli.welcome import first_call, tell
 from reconciler.embedded.keys import ensure_key_file
 from reconciler.embedded.service import remembered_port, steady_port
-from reconciler.embedded.stack import Stack, termination_interrupts
+from reconciler.embedded.stack import Stack, require_alone, termination_interrupts
 from reconciler.engine.outcome import Report
 from reconciler.engine.safe import environment_names
 from reconciler.errors import ExitCode, UnreachableError
@@ -52,7 +52,9 @@ def up(specs: Path | None, port: str | None, *, once: bool, no_daemon: bool, fol
     State lies below .reconciler/. DATABASE_URL or N8N_URL, where set, are used instead
     of an embedded server.
     """
-    settings = _placed(settings_from({"specs": specs, "port": port}), follow=follow)
+    settings = settings_from({"specs": specs, "port": port})
+    require_alone(settings.state)  # first: its port is not taken by "another program"
+    settings = _placed(settings, follow=follow)
     own = {Source.ENVIRONMENT, Source.FILE, Source.FLAG}
     outside_database = settings.database_url if settings.source("database_url") in own else None
     outside_n8n = settings.n8n_url if settings.source("n8n_url") in own else None

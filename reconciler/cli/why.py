@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.execution_view import STYLES, label, show
-from reconciler.cli.options import output_option, server_options, settings_from
+from reconciler.cli.options import output_option, server_options, settings_from, specs_option
 from reconciler.cli.output import document, escape, painter
 from reconciler.settings import Settings
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@specs_option
 @server_options
 @output_option
 @click.argument("subject", metavar="ADDRESS|EXECUTION")
 def why(output: str, subject: str, **given: Any) -> int:
     """Say why an execution ended as it did or still waits, or why a resource is as it is.
 
-    It looks at the database only: `plan` compares with n8n, too.
+    It looks at the database; of what was never applied it tells what `status` does.
     """
     answer = asyncio.run(_ask(settings_from(given), subject))
     if output == "json":

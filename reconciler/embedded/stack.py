@@ -74,6 +74,18 @@ def termination_interrupts() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def require_alone(state: Path) -> None:
+    """Refuse to go on where another `up` runs; raises ConflictError."""
+    other = read_running(state)
+    if other is not None:
+        where = f" ({other.n8n_url})" if other.n8n_url else ""
+        raise ConflictError(
+            f"`up` already runs in {state.absolute()}: process {other.pid}{where}"
+            f" since {other.started_at}",
+            hint="use it from here, or end it with Ctrl-C in its own terminal",
+        )
+
+
 class Stack:
     """Starts what is asked for below *state* and ends exactly that; a context manager.
 
@@ -157,14 +169,7 @@ class Stack:
 
     def _claim(self) -> None:
         with locked(self.state / "up.lock"):
-            other = read_running(self.state)
-            if other is not None:
-                where = f" ({other.n8n_url})" if other.n8n_url else ""
-                raise ConflictError(
-                    f"`up` already runs in {self.state}: process {other.pid}{where}"
-                    f" since {other.started_at}",
-                    hint="use it from here, or end it with Ctrl-C in its own terminal",
-                )
+            require_alone(self.state)
             self._note()
 
     def _note(self) -> None:

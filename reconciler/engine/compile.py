@@ -1,4 +1,7 @@
-"""From checked documents to desired resources; all that is wrong is said at once."""
+"""From checked documents to desired resources; all that is wrong is said at once.
+
+What strangers do in n8n blocks the one resource that it stands in the way of.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from reconciler.plan.state import Desired
 from reconciler.resource.address import Address
 from reconciler.spec.link import Resource
 from reconciler.workflow.finding import Finding
+from reconciler.workflow.lint import TAKEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +39,8 @@ def compile_specs(resources: Iterable[Resource], facts: SpecFacts, kinds: Kinds)
     for resource in resources:
         address = resource.address
         built = kinds[address.kind].build(address, resource.spec, facts)
-        findings = (*facts.filled.get(address, ()), *built.findings)
+        stranger, found = _apart(built.findings)
+        findings = (*facts.filled.get(address, ()), *found)
         diagnostics += [resource.diagnose(problem) for problem in built.problems]
         diagnostics += _placed(resource, findings, facts)
         desired[address] = Desired(
@@ -43,7 +48,7 @@ def compile_specs(resources: Iterable[Resource], facts: SpecFacts, kinds: Kinds)
             payload=built.payload,
             protected=resource.spec.is_protected(),
             moved_from=resource.moved_from,
-            blocked=built.blocked,
+            blocked=built.blocked or stranger,
             row_id=built.row_id,
             mark=resource.mark,
         )
@@ -51,6 +56,14 @@ def compile_specs(resources: Iterable[Resource], facts: SpecFacts, kinds: Kinds)
     unique = dict.fromkeys(diagnostics)
     ordered = sorted(unique, key=lambda d: (d.mark is None, d.mark, d.code, d.message))
     return Compiled(desired=desired, diagnostics=tuple(ordered))
+
+
+def _apart(findings: Iterable[Finding]) -> tuple[str | None, list[Finding]]:
+    """Take out what is no mistake of the specs: it may end as it began, and concerns one resource."""
+    found = list(findings)
+    live = [finding for finding in found if finding.code == TAKEN]
+    reason = next((f"{one.message}: {one.hint}" for one in live if one.is_error), None)
+    return reason, [finding for finding in found if finding.code != TAKEN]
 
 
 def _placed(

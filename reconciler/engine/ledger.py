@@ -10,7 +10,7 @@ from reconciler.engine.ports import Ledger, RowWrite, Step
 from reconciler.kinds.kind import Row
 from reconciler.plan.state import Recorded
 from reconciler.resource.address import Address
-from reconciler.store import writes
+from reconciler.store import renames, writes
 from reconciler.store.inventory import Inventory
 from reconciler.store.operations import Operations
 from reconciler.store.rows import Rows
@@ -73,7 +73,9 @@ class StoreLedger(Ledger):
 
     async def moved(self, old: Address, new: Address, others: Sequence[Recorded]) -> None:
         """Give an inventory entry its new address, and rewrite those that refer to it."""
-        await self._inventory.move(old, new, others, now=self._clock.now())
+        row_id = next(entry.row_id for entry in others if entry.address == new)
+        step = renames.step(self._running(), next(self._ordinals), old, new, row_id)
+        await self._inventory.move(old, new, others, step, now=self._clock.now())
 
     async def refresh(self, recorded: Sequence[Recorded]) -> None:
         """Bring inventory entries up to date though nothing had to be changed."""

@@ -166,7 +166,7 @@ def why_resource(
     if known is None:
         text = "it was never applied: nothing of this name is recorded"
         return [Said("because", text), *(_step(step) for step in steps)]
-    said = [Said("because", text) for text in _state(known)]
+    said = [Said("because", text) for text in _state(known, steps)]
     said += [
         Said(f"{what.value} held", f"{hold.place}: {hold}")
         for what in What
@@ -178,11 +178,13 @@ def why_resource(
     return said
 
 
-def _state(known: Known) -> Iterator[str]:
+def _state(known: Known, steps: Sequence[StepRecord]) -> Iterator[str]:
     if known.removed_at is not None:
         yield f"it was removed at {_time(known.removed_at)}; declaring it again brings it back"
         return
-    if known.applied_at is None:
+    if known.applied_at is None and steps and steps[0].error:
+        yield f"it is not there: the last try to {steps[0].action} it failed: {steps[0].error}"
+    elif known.applied_at is None:
         yield "applying it has begun and never ended: apply again"
     else:
         revision = f" at revision {known.revision}" if known.revision else ""

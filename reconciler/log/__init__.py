@@ -157,6 +157,8 @@ class _Line:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        value = ",".join(value)
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     return _safe(json.dumps(text, ensure_ascii=False) if " " in text or not text else text)
 

@@ -2,14 +2,15 @@
 
 A move keeps the record and with it all ids. References are by address, so what
 was applied and what is observed under the old name is read under the new one.
+Going back to specs from before a renaming moves a record back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.plan.state import World
+from reconciler.plan.state import Desired, Recorded, World
 from reconciler.resource.address import Address
 from reconciler.resource.payload import Payload, Ref, Value
 
@@ -33,6 +34,29 @@ def settle_moves(world: World) -> dict[Address, Address]:
         for new in void:
             del moves[new]
     return moves
+
+
+def back(
+    desired: Mapping[Address, Desired],
+    recorded: Mapping[Address, Recorded],
+    former: Mapping[str, Sequence[Address]],
+) -> dict[Address, Desired]:
+    """Let the names of earlier specs take over what was renamed since; nothing says so in them.
+
+    *former*: the names that records had before, by row id, the last one first. Without this the
+    old name would be created anew beside what runs under the new one.
+    """
+    found: dict[Address, Desired] = {}
+    for address, entry in sorted(recorded.items()):
+        if entry.removed or address in desired:
+            continue
+        for name in former.get(entry.row_id, ()):
+            holder = recorded.get(name)
+            free = name not in found and (holder is None or holder.removed)
+            if name in desired and free:
+                found[name] = replace(desired[name], moved_from=address)
+                break
+    return {**desired, **found}
 
 
 def blocked_move(world: World, new: Address) -> str | None:

@@ -195,6 +195,9 @@ def _unknown(path: Path, value: object, model: type[BaseModel]) -> Problem:
     # A misspelt source may be followed by the secret itself: CRE hides it from excerpts.
     code = "CRE106" if "secretRef" in path[:-1] else "SPE102"
     otherwise = "known here: " + ", ".join(known) if known else None
+    inside = next((one for one in known if name in _known_at(model, (*path[:-1], one))), None)
+    if inside is not None:  # e.g. `entry`, which is told of a workflow
+        otherwise = f"did you mean `{inside}.{name}`?"
     hint = did_you_mean(name, known, otherwise)
     return Problem(code, f"unknown field `{name}`", path, hint, at="key")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -33,13 +34,35 @@ UPDATE reconciler.holds SET released_at = clock_timestamp(), released_by = %(by)
 WHERE released_at IS NULL AND (until IS NULL OR until > clock_timestamp())
     AND organization = %(organization)s AND kind IS NOT DISTINCT FROM %(kind)s
     AND name IS NOT DISTINCT FROM %(name)s
+    AND CASE WHEN pinned IS NULL THEN held <@ %(what)s::text[] ELSE %(rollback)s END
 RETURNING {_COLUMNS}
+""".encode()
+
+# A hold of more than that goes on with the rest; what is returned is what ended.
+_NARROW = f"""
+WITH narrowed AS (
+    UPDATE reconciler.holds
+    SET held = ARRAY(SELECT unnest(held) EXCEPT SELECT unnest(%(what)s::text[]))
+    WHERE released_at IS NULL AND (until IS NULL OR until > clock_timestamp())
+        AND organization = %(organization)s AND kind IS NOT DISTINCT FROM %(kind)s
+        AND name IS NOT DISTINCT FROM %(name)s AND pinned IS NULL AND held && %(what)s::text[]
+    RETURNING id
+)
+SELECT {_COLUMNS} FROM reconciler.holds WHERE id IN (SELECT id FROM narrowed)
 """.encode()
 
 _RELEASE_PIN = b"""
 UPDATE reconciler.holds SET released_at = clock_timestamp(), released_by = %(by)s
 WHERE released_at IS NULL AND pinned IS NOT NULL
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """What `unhold` ends: which words of holds, and whether a rollback."""
+
+    what: frozenset[What] = frozenset(What)
+    rollback: bool = True
 
 
 class Holds:
@@ -85,11 +108,16 @@ class Holds:
             await connection.execute(_RELEASE_PIN, {"by": by})
             return await self._insert(connection, values)
 
-    async def release(self, place: Place, *, by: str) -> tuple[Hold, ...]:
-        """End all open holds of exactly *place*; returns them."""
+    async def release(self, place: Place, ends: Ends | None = None, *, by: str) -> tuple[Hold, ...]:
+        """End what *ends* names (None: all) of the open holds of exactly *place*; returns that."""
+        ends = ends or Ends()
+        values = {**_where(place), "by": by, "what": sorted(ends.what), "rollback": ends.rollback}
         async with self._database.transaction() as connection:
-            cursor = await connection.execute(_RELEASE, {**_where(place), "by": by})
-            return tuple(_hold(row) for row in await cursor.fetchall())
+            cursor = await connection.execute(_RELEASE, values)
+            ended = [_hold(row) for row in await cursor.fetchall()]
+            cursor = await connection.execute(_NARROW, values)
+            partly = [_hold(row) for row in await cursor.fetchall()]
+        return (*ended, *(replace(hold, what=hold.what & ends.what) for hold in partly))
 
     async def _insert(self, connection: Connection, values: dict[str, Any]) -> Hold:
         nothing = {"pinned": None, "rolled_back_from": None, "id": self._new_id()}

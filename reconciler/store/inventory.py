@@ -126,17 +126,28 @@ class Inventory:
                     written.append((recorded.address, cursor))
 
     async def move(
-        self, old: Address, new: Address, others: Sequence[Recorded] = (), *, now: datetime
+        self,
+        old: Address,
+        new: Address,
+        others: Sequence[Recorded] = (),
+        step: StepIntent | None = None,
+        *,
+        now: datetime,
     ) -> None:
         """Give an entry a new address, ids and all, and rewrite the *others* that refer to it.
 
-        Raises ConflictError when the new address is taken.
+        The *step* is done with it: nothing else is. Raises ConflictError when the new address is
+        taken.
         """
         async with self._database.transaction() as connection, _same_ids() as written:
             values = {**entries.key(old), "new_name": new.name, "now": now}
             values |= {"new_organization": new.organization, "new_kind": new.kind}
             cursor = await connection.execute(entries.MOVE, values)
             _require(cursor.rowcount, old)
+            if step is not None:
+                await connection.execute(journal.INTENDED, journal.intent_values(step))
+                done = StepOutcome(operation=step.operation, ordinal=step.ordinal)
+                await journal.conclude(connection, done)
             for other in others:
                 rewritten = {**entries.values(other), "now": now}
                 cursor = await connection.execute(entries.SETTLE, rewritten)

@@ -20,6 +20,7 @@ from reconciler.workflow.hooks import webhooks_of
 from reconciler.workflow.normal import Normal
 
 NO_TRIGGER = "WFL119"  # the one finding that does not matter to an inactive workflow
+TAKEN = "WFL117"  # the one finding that depends on what others do in n8n
 _NOTE = "n8n-nodes-base.stickyNote"
 _NOT_STARTING = (
     "n8n-nodes-base.manualTrigger",
@@ -146,7 +147,7 @@ def _check_webhooks(normal: Normal, target: Target, notes: Notes) -> None:
         what = f"{hook.method} {hook.path}"
         if key in taken:
             notes.error(
-                "WFL117",
+                TAKEN,
                 where,
                 f"another workflow in n8n already listens to {what}",
                 "choose another path",

@@ -122,6 +122,8 @@ def test_what_is_let_go_is_applied_long_before_the_next_look_at_drift(on_fake: S
         (("unhold", "{o}"), 64, "nothing is held"),
         (("rollback", "abcdef012345"), 64, "never applied"),
         (("rollback",), 64, "no revision was applied"),
+        (("rollback", ""), 64, "is empty"),
+        (("executions", "watch", "--for", "99999999999d"), 64, "too long"),
     ],
 )
 def test_a_wrong_word_is_explained(

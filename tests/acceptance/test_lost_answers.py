@@ -111,7 +111,7 @@ def test_a_refused_publication_puts_the_draft_back_and_is_told(
 def test_a_path_that_is_taken_is_refused_before_anything_is_written(
     on_fake: Stage, fake: FakeN8n
 ) -> None:
-    edited(on_fake)
+    greet = edited(on_fake)
     body = {**hooked("yours"), "name": "stranger"}
     stranger = on_fake.n8n.call("POST", "/workflows", body)
     on_fake.n8n.call("POST", f"/workflows/{stranger['id']}/publish", {})
@@ -119,9 +119,26 @@ def test_a_path_that_is_taken_is_refused_before_anything_is_written(
 
     done = on_fake.shell.run("apply", "-y")
 
-    assert 3 == done.code, done.said
-    assert "yours" in done.err
+    assert 5 == done.code, done.said
+    assert "another workflow in n8n already listens to POST yours" in " ".join(done.out.split())
     assert [] == fake.writes()
+
+    on_fake.repository.credential("door", "A_SECRET").automation("other")
+    others = on_fake.shell.run("apply", "-y")
+    assert "2 applied" in others.last, others.said
+    assert on_fake.shell.run("validate").code == 0
+    shown = on_fake.shell.ok("status", "-o", "json").document["resources"]
+    [told] = [one for one in shown if one["address"] == "acme/Automation/greet"]
+    assert "POST yours" in told["reason"]
+
+    on_fake.n8n.remove(stranger["id"])
+    on_fake.shell.apply()
+    assert (
+        on_fake.n8n.call("GET", f"/workflows/{greet}")["activeVersion"]["nodes"][0]["parameters"][
+            "path"
+        ]
+        == "yours"
+    )
 
 
 def test_applied_means_that_n8n_really_serves_it(on_fake: Stage) -> None:

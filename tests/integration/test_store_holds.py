@@ -11,7 +11,7 @@ from reconciler.plan.state import Recorded
 from reconciler.resource.address import Address
 from reconciler.store.conditions import Conditions
 from reconciler.store.database import Database
-from reconciler.store.holds import Holds
+from reconciler.store.holds import Ends, Holds
 from reconciler.store.inventory import Inventory
 from reconciler.store.sources import Sources, SourceState
 
@@ -33,6 +33,23 @@ async def test_a_hold_is_open_until_its_time_or_until_it_is_released(
     assert () == await holds.release(ONE, by="bob")
     assert (kept,) == await holds.release(HOME, by="bob")
     assert () == await holds.open()
+
+
+async def test_a_part_of_a_hold_can_end_and_the_rest_goes_on(
+    database: Database, new_id: Callable[[], str]
+) -> None:
+    holds = Holds(database, new_id=new_id)
+    words = [What.APPLY, What.HEAL, What.FIRE]
+    kept = await holds.place(HOME, words, by="ada", reason="INC", lasts=None)
+
+    ends = Ends(what=frozenset({What.FIRE}), rollback=False)
+    [ended] = await holds.release(HOME, ends, by="bob")
+    assert ended.id == kept.id
+    assert {What.FIRE} == ended.what
+    [rest] = await holds.open()
+    assert rest.id == kept.id
+    assert {What.APPLY, What.HEAL} == rest.what
+    assert () == await holds.release(HOME, ends, by="bob")
 
 
 async def test_a_second_rollback_takes_the_place_of_the_first(

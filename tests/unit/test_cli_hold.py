@@ -20,7 +20,7 @@ def test_what_lasts_long_is_taken() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["9999999d", "9999999d" * 120, "9999-12-31T00:01", "9999-12-31T23:59-14:00"],
+    ["9999999d", "9999999d" * 120, "99999999999d", "9999-12-31T00:01", "9999-12-31T23:59-14:00"],
 )
 def test_an_end_that_no_date_can_name_is_a_mistake_of_usage(text: str) -> None:
     with pytest.raises(UsageError, match=r"^--until .*too far away") as caught:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.plan.moves import rename, settle_moves
+from reconciler.plan.moves import back, rename, settle_moves
 from reconciler.plan.order import layers
 from reconciler.resource.payload import Payload, Ref, Side
 from tests.plan_worlds import address, short, world
@@ -75,3 +75,35 @@ def test_layers_put_what_is_needed_first() -> None:
 
 def test_a_cycle_is_cut_at_its_first_node() -> None:
     assert list(layers({"b": {"a"}, "a": {"b"}, "c": {"b"}})) == [["a"], ["b"], ["c"]]
+
+
+@pytest.mark.parametrize(
+    "declared, recorded, former, expected",
+    [
+        ("old", {"new": "1"}, {"1": ["old"]}, {"old": "new"}),
+        ("oldest", {"new": "1"}, {"1": ["old", "oldest"]}, {"oldest": "new"}),
+        ("old oldest", {"new": "1"}, {"1": ["old", "oldest"]}, {"old": "new"}),
+        ("old new", {"new": "1"}, {"1": ["old"]}, {}),  # both are asked for
+        ("old", {"new": "1", "old": "2"}, {"1": ["old"]}, {}),  # another one has the name now
+        ("old", {"new": "1"}, {}, {}),  # it never had another name
+        ("old", {"a": "1", "b": "2"}, {"1": ["old"], "2": ["old"]}, {"old": "a"}),
+    ],
+)
+def test_earlier_specs_take_over_what_was_renamed_since(
+    declared: str,
+    recorded: dict[str, str],
+    former: dict[str, list[str]],
+    expected: dict[str, str],
+) -> None:
+    given = {
+        "desired": {f"Trigger/{name}": ROW for name in declared.split()},
+        "recorded": {f"Trigger/{name}": {"row_id": row} for name, row in recorded.items()},
+    }
+    seen = world(given)
+    names = {row: [address(f"Trigger/{name}") for name in old] for row, old in former.items()}
+
+    desired = back(seen.desired, seen.recorded, names)
+
+    assert desired.keys() == seen.desired.keys()
+    taken = {new.name: want.moved_from.name for new, want in desired.items() if want.moved_from}
+    assert taken == expected

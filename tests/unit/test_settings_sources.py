@@ -124,3 +124,19 @@ def test_the_address_of_the_database_may_lie_in_a_file(tmp_path: Path) -> None:
     assert settings.database_url is not None
     assert settings.database_url.get_secret_value() == "postgresql://me:secret@db/x"
     assert settings.private_files == [Path("url")]
+
+
+@pytest.mark.parametrize("filed", [False, True], ids=["environment", "file"])
+def test_a_push_secret_that_can_be_guessed_is_refused(tmp_path: Path, *, filed: bool) -> None:
+    short, long = "a" * 15, "a" * 16
+    note = tmp_path / "secret"
+
+    def given(secret: str) -> dict[str, str]:
+        note.write_text(secret, encoding="ascii")
+        name = "RECONCILER_PUSH_SECRET"
+        return {f"{name}_FILE": str(note)} if filed else {name: secret}
+
+    with pytest.raises(ConfigError, match="too short") as caught:
+        load_settings({}, environ=given(short), folder=tmp_path)
+    assert short not in str(caught.value)
+    assert load_settings({}, environ=given(long), folder=tmp_path).push_secret is not None
