@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -61,17 +61,29 @@ def with_database(url: str, name: str) -> str:
 
 @contextmanager
 def termination_interrupts() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP interrupt like Ctrl-C does, so that what was started is ended."""
+    """Let SIGTERM and SIGHUP interrupt like Ctrl-C does, so that what was started is ended.
+
+    An exception that comes while an object is being destroyed is dropped by Python: a signal
+    that was dropped that way interrupts at the end of the block.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    heard: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
+
     numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def require_alone(state: Path) -> None:
