@@ -144,6 +144,10 @@ OUR_INDEXES: dict[str, str] = {
         "INDEX events_organization_id_idx ON reconciler.events "
         "(organization_id, created_at DESC, id)"
     ),
+    "operation_steps_move_idx": (
+        "INDEX operation_steps_move_idx ON reconciler.operation_steps (intended_at) "
+        "WHERE action = 'move'"
+    ),
 }
 
 OUR_REPLACED: dict[str, str] = {

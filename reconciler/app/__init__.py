@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.app.ids import new_id as new_id
+from reconciler.app.renames import known_anew
 from reconciler.app.secrets import STANDINS as STANDINS
 from reconciler.app.secrets import environment, secret_sources
 from reconciler.app.source import no_longer_declared
@@ -55,6 +56,7 @@ from reconciler.store.inventory import Inventory
 from reconciler.store.keys import KeyStore
 from reconciler.store.lock import HeldLock, WriterLock
 from reconciler.store.operations import Operation, Operations
+from reconciler.store.renames import names_before_rollback
 from reconciler.store.rows import Rows
 from reconciler.vault.keyring import Keyring
 from reconciler.vault.secrets import SecretSources
@@ -156,6 +158,7 @@ class Session:
         reading = await self.observe()
         await self.safe.open_known(reading.recorded)
         compiled = await self.compile(loaded, reading)
+        compiled = known_anew(compiled, reading, await names_before_rollback(self.database))
         planned = self.weigh(reading, compiled, options, policy, only)
         return replace(planned, plan=await respect(planned.plan, self.database))
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from reconciler.app import TRAITS, Planned, Session, taken_by_others
+from reconciler.app.renames import known_anew
 from reconciler.app.specs import Specs, digest_of, keeps_memos, write_memo
 from reconciler.engine.compile import Compiled
 from reconciler.engine.holding import respect
@@ -24,6 +25,7 @@ from reconciler.plan.planner import PlanOptions
 from reconciler.plan.state import World
 from reconciler.store.entries import digest
 from reconciler.store.inventory import Inventory
+from reconciler.store.renames import names_before_rollback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,7 @@ async def plan_folder(
     compiled = await _recall(session, specs, reading)
     if compiled is None:
         compiled = await _compile(session, specs, reading)
+    compiled = known_anew(compiled, reading, await names_before_rollback(session.database))
     policy = wish.policy(specs)
     planned = session.weigh(reading, compiled, wish.options, policy, wish.organizations)
     return replace(planned, plan=await respect(planned.plan, session.database))

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from reconciler.app import Planned, Session, actor, new_id
 from reconciler.app.planning import require_fresh
-from reconciler.app.renames import moved_back, renamed
+from reconciler.app.renames import taken_back
 from reconciler.app.source import specs_of
 from reconciler.diagnostics import SpecError
 from reconciler.engine.outcome import Report
@@ -26,6 +26,7 @@ from reconciler.plan.restraint import Hold, Place, Restraint
 from reconciler.source.sight import Sighting, Specs, fault
 from reconciler.store.holds import Ends, Holds
 from reconciler.store.operations import Applied, Operations
+from reconciler.store.renames import names_at
 from reconciler.store.sources import Sources
 
 LISTED = 20  # revisions that are offered
@@ -65,8 +66,8 @@ async def plan_rollback(
     compiled = await session.compile(sighting.loaded, reading)
     if not compiled.ok:
         raise SpecError(compiled.diagnostics)
-    former = await renamed(session, reading, compiled.desired)
-    compiled = moved_back(compiled, reading, former)
+    names = await names_at(session.database, sighting.revision)
+    compiled = taken_back(compiled, reading, names)
     planned = session.weigh(reading, compiled, options, Policy(), frozenset())
     if agreed is not None:
         require_fresh(agreed, planned.world)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler.app import TRAITS, Planned, Session, actor, new_id, taken_by_others
-from reconciler.app.renames import moved_back, renamed
+from reconciler.app.renames import known_anew, taken_back
 from reconciler.app.secrets import STANDINS, environment
 from reconciler.diagnostics import SpecError
 from reconciler.engine.backoff import Failure, failed, waits
@@ -37,6 +37,7 @@ from reconciler.store.conditions import Conditions
 from reconciler.store.holds import Holds
 from reconciler.store.lock import HeldLock
 from reconciler.store.operations import Operations
+from reconciler.store.renames import names_at, names_before_rollback
 from reconciler.store.sources import Sources, SourceState
 from reconciler.vault.standins import make_standins
 
@@ -226,14 +227,16 @@ class _Turn:
         )
         policy = Policy(distrusted=self._suspicion(sighting))
         taken = taken_by_others(reading)
-        declared = {resource.address for resource in sighting.loaded.resources}
-        former = await renamed(session, reading, declared) if self.known.pin else {}
+        if self.known.pin is not None:
+            under, names = taken_back, await names_at(session.database, sighting.revision)
+        else:
+            under, names = known_anew, await names_before_rollback(session.database)
 
         def weigh() -> Planned:
             compiled = session.build(sighting.loaded, session.safe.facts(), taken)
             if not compiled.ok:
                 raise SpecError(compiled.diagnostics)
-            named = moved_back(compiled, reading, former)
+            named = under(compiled, reading, names)
             return session.weigh(reading, named, options, policy, frozenset())
 
         return await asyncio.to_thread(weigh)  # the event loop has leases to extend meanwhile
@@ -255,9 +258,9 @@ class _Turn:
         blocked = [c for c in plan.shown if c.blocked is not None]
         on_apply = [c for c in blocked if intends(c) and self._held(c)]
         drifted = {drift.address for drift in plan.drift}
-        return frozenset(
-            c.address for c in on_apply if c.address in drifted & planned.world.recorded.keys()
-        )
+        known = planned.world.recorded.keys()
+        present = {c.address: c.moved_from or c.address for c in on_apply}
+        return frozenset(now for new, now in present.items() if new in drifted and now in known)
 
     async def _heal(self, reading: Reading, targets: frozenset[Address] | None) -> None:
         """Put back what was changed elsewhere, to what was applied last."""
@@ -316,7 +319,7 @@ class _Turn:
         return self.known.restraint.reason(change) or waits(change, failure, self.known.now)
 
     def _held(self, change: Change) -> bool:
-        return self.known.restraint.on(change.address, What.APPLY) is not None
+        return self.known.restraint.on_any(change, What.APPLY) is not None
 
     def _ends(self) -> Iterator[datetime]:
         """When the waits that have an end are over."""

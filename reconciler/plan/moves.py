@@ -2,17 +2,29 @@
 
 A move keeps the record and with it all ids. References are by address, so what
 was applied and what is observed under the old name is read under the new one.
-Going back to specs from before a renaming moves a record back.
+Going back to specs from before a renaming moves a record back, and going forward again there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from reconciler.plan.state import Desired, Recorded, World
 from reconciler.resource.address import Address
 from reconciler.resource.payload import Payload, Ref, Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renamed:
+    """What documents ask for of records that have other names now.
+
+    *stuck*: records, by their present name, that can't take the other name: nothing tells them
+    apart from what has it, or had it in between.
+    """
+
+    desired: dict[Address, Desired]
+    stuck: tuple[tuple[Address, Address], ...] = ()
 
 
 def settle_moves(world: World) -> dict[Address, Address]:
@@ -36,27 +48,34 @@ def settle_moves(world: World) -> dict[Address, Address]:
     return moves
 
 
-def back(
+def under_former_names(
     desired: Mapping[Address, Desired],
     recorded: Mapping[Address, Recorded],
-    former: Mapping[str, Sequence[Address]],
-) -> dict[Address, Desired]:
-    """Let the names of earlier specs take over what was renamed since; nothing says so in them.
+    names: Mapping[str, Address],
+) -> Renamed:
+    """Let documents take over the records that they mean; nothing says so in them.
 
-    *former*: the names that records had before, by row id, the last one first. Without this the
-    old name would be created anew beside what runs under the new one.
+    *names*: how records were called when the documents were written, by row id, where that is not
+    how they are called now. Without this the former name would be created anew beside what runs
+    under the present one, or another resource would get its record.
     """
-    found: dict[Address, Desired] = {}
-    for address, entry in sorted(recorded.items()):
-        if entry.removed or address in desired:
+    heirs = {want.moved_from: new for new, want in sorted(desired.items()) if want.moved_from}
+    found, sought, stuck = dict(desired), [], []
+    for present, entry in sorted(recorded.items()):
+        name = names.get(entry.row_id)
+        if entry.removed or name is None or name == present:
             continue
-        for name in former.get(entry.row_id, ()):
-            holder = recorded.get(name)
-            free = name not in found and (holder is None or holder.removed)
-            if name in desired and free:
-                found[name] = replace(desired[name], moved_from=address)
-                break
-    return {**desired, **found}
+        heir = name if name in desired else heirs.get(name)
+        if heir is not None and heir != present:
+            found[heir] = replace(found[heir], moved_from=present)
+            sought.append((present, heir))
+        elif heir is None and present in desired:
+            stuck.append((present, name))
+    moves = settle_moves(World(desired=found, recorded=recorded, observed={}))
+    void = [(present, heir) for present, heir in sought if moves.get(heir) != present]
+    for _, heir in void:
+        found[heir] = desired[heir]
+    return Renamed(desired=found, stuck=tuple(sorted((*void, *stuck))))
 
 
 def blocked_move(world: World, new: Address) -> str | None:

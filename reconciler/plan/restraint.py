@@ -90,10 +90,17 @@ class Restraint:
         wanted = [What.APPLY] if intends(change) else []
         wanted += [What.HEAL] if undoes(change) else []
         for what in wanted:
-            note = self.on(change.address, what)
+            note = self.on_any(change, what)
             if note is not None:
                 return note
         return None
+
+    def on_any(self, change: Change, what: What) -> str | None:
+        """Say why *what* waits for the resource of *change*, by its name now or the one to come."""
+        names = (
+            [change.address] if change.moved_from is None else [change.moved_from, change.address]
+        )
+        return next((note for name in names if (note := self.on(name, what)) is not None), None)
 
     def on(self, address: Address, what: What) -> str | None:
         """Say why *what* waits for *address*; None: it does not."""

@@ -51,6 +51,13 @@ WITH narrowed AS (
 SELECT {_COLUMNS} FROM reconciler.holds WHERE id IN (SELECT id FROM narrowed)
 """.encode()
 
+# A resource that is renamed stays held.
+FOLLOW = b"""
+UPDATE reconciler.holds SET name = %(new_name)s
+WHERE released_at IS NULL AND organization = %(organization)s AND kind = %(kind)s
+    AND name = %(name)s
+"""
+
 _RELEASE_PIN = b"""
 UPDATE reconciler.holds SET released_at = clock_timestamp(), released_by = %(by)s
 WHERE released_at IS NULL AND pinned IS NOT NULL

@@ -20,7 +20,7 @@ from reconciler.errors import ConflictError
 from reconciler.plan.state import Recorded
 from reconciler.resource.address import Address
 from reconciler.resource.payload import Object
-from reconciler.store import entries, journal
+from reconciler.store import entries, holds, journal
 from reconciler.store.database import Database
 from reconciler.store.rows import Rows
 from reconciler.store.writes import StepIntent, StepOutcome, Write
@@ -136,14 +136,15 @@ class Inventory:
     ) -> None:
         """Give an entry a new address, ids and all, and rewrite the *others* that refer to it.
 
-        The *step* is done with it: nothing else is. Raises ConflictError when the new address is
-        taken.
+        The *step* is done with it: nothing else is. Holds of the resource hold it by its new name.
+        Raises ConflictError when the new address is taken.
         """
         async with self._database.transaction() as connection, _same_ids() as written:
             values = {**entries.key(old), "new_name": new.name, "now": now}
             values |= {"new_organization": new.organization, "new_kind": new.kind}
             cursor = await connection.execute(entries.MOVE, values)
             _require(cursor.rowcount, old)
+            await connection.execute(holds.FOLLOW, values)
             if step is not None:
                 await connection.execute(journal.INTENDED, journal.intent_values(step))
                 done = StepOutcome(operation=step.operation, ordinal=step.ordinal)

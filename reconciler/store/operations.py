@@ -41,12 +41,12 @@ ORDER BY started_at DESC, id DESC LIMIT %(limit)s
 """
 
 # What the one who carried it out said of it; who said nothing left nothing when it was done.
-_WHOLE = "COALESCE((summary->>'whole')::boolean, outcome = 'done') AND kind = ANY(%(whole)s)"
+IS_WHOLE = "COALESCE((summary->>'whole')::boolean, outcome = 'done') AND kind = ANY(%(whole)s)"
 
 _APPLIED = f"""
 SELECT git_revision, max(started_at), (array_agg(actor ORDER BY started_at DESC))[1]
 FROM reconciler.operations
-WHERE {_WHOLE} AND git_revision ~ '^[0-9a-f]{{7,64}}$'
+WHERE {IS_WHOLE} AND git_revision ~ '^[0-9a-f]{{7,64}}$'
 GROUP BY git_revision ORDER BY max(started_at) DESC, git_revision LIMIT %(limit)s
 """
 
@@ -54,7 +54,7 @@ GROUP BY git_revision ORDER BY max(started_at) DESC, git_revision LIMIT %(limit)
 _PRESENT = f"""
 SELECT o.git_revision FROM reconciler.operations AS o
 WHERE o.git_revision IS NOT NULL AND (
-    ({_WHOLE}) OR EXISTS (
+    ({IS_WHOLE}) OR EXISTS (
         SELECT FROM reconciler.operation_steps AS s
         WHERE s.operation_id = o.id AND s.outcome = 'done'
     )

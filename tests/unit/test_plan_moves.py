@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.plan.moves import back, rename, settle_moves
+from reconciler.plan.moves import rename, settle_moves, under_former_names
 from reconciler.plan.order import layers
 from reconciler.resource.payload import Payload, Ref, Side
 from tests.plan_worlds import address, short, world
@@ -78,32 +78,49 @@ def test_a_cycle_is_cut_at_its_first_node() -> None:
 
 
 @pytest.mark.parametrize(
-    "declared, recorded, former, expected",
+    "declared, recorded, were, expected, stuck",
     [
-        ("old", {"new": "1"}, {"1": ["old"]}, {"old": "new"}),
-        ("oldest", {"new": "1"}, {"1": ["old", "oldest"]}, {"oldest": "new"}),
-        ("old oldest", {"new": "1"}, {"1": ["old", "oldest"]}, {"old": "new"}),
-        ("old new", {"new": "1"}, {"1": ["old"]}, {}),  # both are asked for
-        ("old", {"new": "1", "old": "2"}, {"1": ["old"]}, {}),  # another one has the name now
-        ("old", {"new": "1"}, {}, {}),  # it never had another name
-        ("old", {"a": "1", "b": "2"}, {"1": ["old"], "2": ["old"]}, {"old": "a"}),
+        ("old", {"new": "1"}, {"1": "old"}, {"old": "new"}, ""),
+        ("old", {"new": "1"}, {}, {}, ""),  # it had no other name
+        ("other", {"new": "1"}, {"1": "old"}, {}, ""),  # neither is asked for
+        ("a b", {"b": "1", "c": "2"}, {"1": "a", "2": "b"}, {"a": "b", "b": "c"}, ""),
+        # They took each other's names by way of a third: nothing tells them apart.
+        ("a b", {"a": "2", "b": "1"}, {"1": "a", "2": "b"}, {}, "a was b, b was a"),
+        # Another one has the name now, or had the present one then.
+        ("old", {"new": "1", "old": "2"}, {"1": "old"}, {}, "new was old"),
+        ("old new", {"new": "1"}, {"1": "old"}, {}, "new was old"),
+        ("new", {"new": "1"}, {"1": "old"}, {}, "new was old"),
     ],
 )
-def test_earlier_specs_take_over_what_was_renamed_since(
-    declared: str,
-    recorded: dict[str, str],
-    former: dict[str, list[str]],
-    expected: dict[str, str],
+def test_documents_take_over_the_records_that_they_mean(
+    declared: str, recorded: dict[str, str], were: dict[str, str], expected: object, stuck: str
 ) -> None:
     given = {
         "desired": {f"Trigger/{name}": ROW for name in declared.split()},
         "recorded": {f"Trigger/{name}": {"row_id": row} for name, row in recorded.items()},
     }
     seen = world(given)
-    names = {row: [address(f"Trigger/{name}") for name in old] for row, old in former.items()}
+    names = {row: address(f"Trigger/{name}") for row, name in were.items()}
 
-    desired = back(seen.desired, seen.recorded, names)
+    renamed = under_former_names(seen.desired, seen.recorded, names)
 
-    assert desired.keys() == seen.desired.keys()
-    taken = {new.name: want.moved_from.name for new, want in desired.items() if want.moved_from}
-    assert taken == expected
+    assert renamed.desired.keys() == seen.desired.keys()
+    wanted = renamed.desired.items()
+    assert {new.name: want.moved_from.name for new, want in wanted if want.moved_from} == expected
+    assert ", ".join(f"{now.name} was {then.name}" for now, then in renamed.stuck) == stuck
+
+
+@pytest.mark.parametrize("moved_from, expected", [("hallo", "hello"), ("elsewhere", "elsewhere")])
+def test_a_rename_of_what_was_renamed_back_means_the_same_record(
+    moved_from: str, expected: str
+) -> None:
+    given = {
+        "desired": {"Trigger/halo": {**ROW, "moved_from": f"Trigger/{moved_from}"}},
+        "recorded": {"Trigger/hello": {"row_id": "1"}},
+    }
+    seen = world(given)
+
+    renamed = under_former_names(seen.desired, seen.recorded, {"1": address("Trigger/hallo")})
+
+    assert renamed.desired[address("Trigger/halo")].moved_from == address(f"Trigger/{expected}")
+    assert renamed.stuck == ()
