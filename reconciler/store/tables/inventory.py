@@ -110,6 +110,7 @@ operation_steps = Table(
     CheckConstraint("outcome IN ('done', 'failed')", name="outcome_check"),
     CheckConstraint("(outcome IS NULL) = (finished_at IS NULL)", name="finished_check"),
     Index("operation_steps_open_idx", "intended_at", postgresql_where=text("outcome IS NULL")),
+    Index("operation_steps_move_idx", "intended_at", postgresql_where=text("action = 'move'")),
     Index(
         "operation_steps_address_idx",
         "organization",
