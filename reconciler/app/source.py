@@ -79,20 +79,26 @@ async def no_longer_declared(
 ) -> frozenset[Address]:
     """Tell which of what is *recorded* no document declares any more, so that it is left alone.
 
-    By the specs, or those of a rollback; where they can't be read, as a daemon saw it last.
+    By the specs, or those of a rollback, for the organizations that they declare. Of the others
+    they say nothing: those may be declared in another folder. There, and where the specs can't be
+    read, it is what a daemon noted at its last look.
     """
     pins = [h.pinned for h in await Holds(database, new_id=str).open() if h.pinned is not None]
+    noted = undeclared(await Conditions(database).load())
     try:
         if pins:
             loaded = (await specs_of(settings).at(pins[-1])).loaded
         else:
             loaded = await followed_specs(settings, await Sources(database).load())
     except (ConfigError, GitUnreachable, RevisionGone):
-        loaded = None
-    if loaded is None or not loaded.ok or not loaded.resources:
-        return undeclared(await Conditions(database).load())
+        return noted
+    if not loaded.ok:
+        return noted
+    homes = {resource.address.organization for resource in loaded.resources}
     declared = {address for r in loaded.resources for address in (r.address, r.moved_from)}
-    return frozenset(recorded.keys() - declared)
+    elsewhere = {address for address in noted if address.organization not in homes}
+    here = {address for address in recorded if address.organization in homes}
+    return frozenset((here - declared) | elsewhere)
 
 
 def _absolute(path: Path | None) -> Path | None:

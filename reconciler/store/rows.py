@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from psycopg.types.json import Jsonb
 
 from reconciler.errors import ConfigError, ReconcilerError
-from reconciler.resource.unreadable import Unreadable
+from reconciler.resource.unreadable import bounded
 from reconciler.store import statements
 from reconciler.store.database import Connection, Database
 from reconciler.store.shapes import MEMBERSHIPS, SHAPES, USERS, Shape
@@ -44,8 +44,9 @@ class Rows:
     ) -> dict[str, Columns]:
         """Load rows by id; an id without a row is absent from the answer.
 
-        Without *columns* all columns of the table are read. Raises DatabaseUnreachable, or
-        ConfigError for a row that can't be read.
+        Without *columns* all columns of the table are read. JSON that nobody can read is an
+        `Unreadable`, which equals nothing that specs declare: it stops neither its row nor the
+        others. Raises DatabaseUnreachable.
         """
         if not ids:
             return {}
@@ -57,7 +58,9 @@ class Rows:
             cursor = await connection.execute(statement, {"ids": list(ids)})
             rows = await cursor.fetchall()
         found = {row[0]: dict(zip(wanted, row[1:], strict=True)) for row in rows}
-        _require_readable(table, found)
+        for row in found.values():
+            for column in _shape(table).json & row.keys():
+                row[column] = bounded(row[column])
         return found
 
     async def _wanted(
@@ -199,17 +202,6 @@ class Rows:
             cursor = await connection.execute(_COLUMNS, (schemas, list(SHAPES)))
             self._present |= {name: frozenset(columns) async for name, columns in cursor}
         return self._present.get(table, frozenset())
-
-
-def _require_readable(table: str, found: Mapping[str, Columns]) -> None:
-    """Keep a value that nobody can read from being taken for another one, and written over."""
-    for row_id, columns in found.items():
-        for column, value in columns.items():
-            if isinstance(value, Unreadable):
-                message = (
-                    f'"{column}" of {row_id} in table "{table}" can\'t be read: {value.reason}'
-                )
-                raise ConfigError(message, hint="correct that row in the database")
 
 
 _MEMBERS_SHAPE = Shape(schema="reconciler", key="organization_id", created=None, updated=None)

@@ -8,6 +8,12 @@ from tests.acceptance.conftest import Stage
 from tests.acceptance.records import differences, normal_rows
 
 TRIGGER = {"name": "mornings", "type": "SCHEDULE", "cron": "0 9 * * 1-5", "timezone": "UTC"}
+
+
+def nested(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
 EDITS = {
     "renamed": ("UPDATE automations SET name = 'by hand'", "Automation/greet"),
     "switched off": ('UPDATE automations SET "isActive" = false', "Automation/greet"),
@@ -15,6 +21,22 @@ EDITS = {
     "no workflow": ('UPDATE automations SET "n8nWorkflowId" = NULL', "Automation/greet"),
     "other tags": ("UPDATE automations SET tags = '{by,hand}'", "Automation/greet"),
     "other config": ("UPDATE automations SET \"triggerConfig\" = '{}'", "Automation/greet"),
+    "digits that nobody can read": (
+        "UPDATE automations SET metadata = '{\"n\": 1e5000}'",
+        "Automation/greet",
+    ),
+    "deeper than anybody reads": (
+        f"UPDATE automations SET \"triggerConfig\" = '{nested(3000)}'",
+        "Automation/greet",
+    ),
+    "deeper than anybody compares": (
+        f"UPDATE automations SET metadata = jsonb_build_object('reconciler', '{nested(700)}'::jsonb)",
+        "Automation/greet",
+    ),
+    "filters that nobody can read": (
+        f"UPDATE workflow_triggers SET \"eventFilters\" = '{nested(900)}'",
+        "Trigger/greet.mornings",
+    ),
     "other limits": (
         "UPDATE reconciler.automation_runtime SET max_concurrency = 99",
         "Automation/greet",

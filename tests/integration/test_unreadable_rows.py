@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from reconciler.access import Action
-from reconciler.errors import ConfigError, ConflictError
+from reconciler.errors import ConflictError
+from reconciler.resource.unreadable import Unreadable
 from reconciler.store.database import Database
 from reconciler.store.rows import Rows
 from reconciler.trigger.execution import Cause
@@ -132,12 +133,32 @@ async def test_a_cause_and_an_entry_that_are_none_of_ours_stop_no_worker(works: 
     assert Cause.API is found.summary.cause
 
 
-async def test_a_row_that_nobody_can_read_is_not_taken_for_another_one(works: Works) -> None:
-    await works.automation()
-    await works.desk.rows(f"UPDATE automations SET metadata = '{DIGITS}'")
+@unreadable
+async def test_a_column_that_nobody_can_read_says_so_and_spoils_no_other(
+    works: Works, data: str
+) -> None:
+    await works.automation("a1")
+    await works.automation("a2")
+    await works.desk.rows(f"UPDATE automations SET metadata = '{data}' WHERE id = 'a1'")
     rows = Rows(works.desk.database, new_id=lambda: "new")
 
-    with pytest.raises(ConfigError, match='"metadata" of a1 in table "automations"'):
-        await rows.select_rows("automations", ["a1"], ["metadata"])
+    found = await rows.select_rows("automations", ["a1", "a2"])
 
-    assert {"a1": {"name": "a1"}} == await rows.select_rows("automations", ["a1"], ["name"])
+    said = found["a1"]["metadata"]
+    assert isinstance(said, Unreadable)
+    assert REASONS[data] == said.reason
+    assert ["a1", "a2"] == [found[id_]["name"] for id_ in ("a1", "a2")]
+    assert isinstance(found["a2"]["metadata"], dict)
+
+
+@pytest.mark.parametrize("depth, readable", [(99, True), (101, False), (900, False)])
+async def test_what_is_too_deep_to_be_compared_counts_as_unreadable(
+    works: Works, depth: int, readable: bool
+) -> None:
+    await works.automation()
+    await works.desk.rows(f"UPDATE automations SET metadata = '{'[' * depth}{']' * depth}'")
+    rows = Rows(works.desk.database, new_id=lambda: "new")
+
+    [found] = (await rows.select_rows("automations", ["a1"], ["metadata"])).values()
+
+    assert readable is not isinstance(found["metadata"], Unreadable)
