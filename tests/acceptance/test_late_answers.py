@@ -102,6 +102,25 @@ def test_a_commit_that_changes_more_than_was_agreed_to_spoils_the_answer(commits
     assert commits.first == applied(stage)
 
 
+@pytest.mark.parametrize("words", [("apply",), ("rollback",)], ids=" ".join)
+def test_a_hand_edit_of_something_else_does_not_spoil_the_answer(
+    commits: Commits, words: tuple[str, ...]
+) -> None:
+    stage = commits.stage
+    revision = commits.commit("greeter", "two")
+    if words == ("rollback",):
+        stage.shell.apply()
+        revision = commits.first
+    with at_terminal(stage.shell, *words) as person:
+        person.until(ASKS)
+        stage.n8n.says(stage.n8n.workflow("acme other")["id"], "by hand", live=True)
+        done = yes(person)
+
+    assert done.code == 0, done.said
+    assert "by hand" == said_by(stage, "other")
+    assert revision == applied(stage) == commits.listed()[0]
+
+
 @pytest.mark.parametrize("meanwhile", ["words", "applied"])
 def test_the_commit_that_is_in_force_after_a_late_answer_is_the_one_recorded(
     commits: Commits, meanwhile: str
