@@ -83,9 +83,9 @@ def _require_folder(root: Path) -> None:
         raise ConfigError(message, hint="`reconciler init` makes one; --specs names another")
 
 
-def spec_revision(settings: Settings) -> str | None:
+def spec_revision(settings: Settings, *, untracked: bool = True) -> str | None:
     """Tell the git commit that the spec folder is at."""
-    return revision(settings.specs)
+    return revision(settings.specs, untracked=untracked)
 
 
 def check(loaded: Loaded, settings: Settings, *, notes: bool = False) -> Compiled:
@@ -100,12 +100,13 @@ def check(loaded: Loaded, settings: Settings, *, notes: bool = False) -> Compile
 # of a world with a thousand workflows it would take longer than the plan.
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Planned:
-    """A plan, and the world that it was made from."""
+    """A plan, and the world that it is for."""
 
     plan: Plan
     world: World
     compiled: Compiled
     reading: Reading
+    due: Plan | None = None  # all there is to do, where the plan was kept from before
 
 
 @dataclass(slots=True, kw_only=True)
@@ -232,7 +233,7 @@ class Session:
             concurrency=self.settings.concurrency,
         )
         try:
-            report = await applier.apply(plan, planned.world, listen)
+            report = await applier.apply(plan, planned.world, listen, planned.due)
         except BaseException:
             with suppress(ReconcilerError):
                 await operations.finish(operation, "interrupted", {})

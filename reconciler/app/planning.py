@@ -19,10 +19,9 @@ from reconciler.engine.observe import Reading
 from reconciler.engine.safe import secret_references_of
 from reconciler.errors import StalePlan
 from reconciler.plan.change import Plan
-from reconciler.plan.freshness import stale
+from reconciler.plan.freshness import beyond, stale, with_blocked
 from reconciler.plan.guard import Policy
 from reconciler.plan.planner import PlanOptions
-from reconciler.plan.state import World
 from reconciler.store.entries import digest
 from reconciler.store.inventory import Inventory
 from reconciler.store.renames import names_before_rollback
@@ -69,13 +68,25 @@ async def plan_folder(
     return replace(planned, plan=await respect(planned.plan, session.database))
 
 
-def require_fresh(plan: Plan, world: World) -> None:
-    """Refuse a plan that was kept, or agreed to, when the *world* moved on; raises StalePlan."""
-    moved = stale(plan, world, TRAITS)
+def keep_to(kept: Plan, planned: Planned, *, agreed: bool) -> Planned:
+    """Let a plan that was *kept* take the place of what one would do now, which is in *planned*.
+
+    *agreed*: somebody said yes to it as to all there is to do. Else it comes from a file, and is
+    carried out as it says, whatever there is to do besides. Raises StalePlan when the world moved on.
+    """
+    fresh = planned.plan
+    moved = beyond(kept, fresh) if agreed else {}
+    moved |= stale(kept, planned.world, TRAITS)
     if moved:
         reasons = "; ".join(f"{address}: {why}" for address, why in sorted(moved.items()))
         message = f"the world moved on after the plan was made: {reasons}"
         raise StalePlan(message, hint="make a new plan")
+    # Its specs were compared with those of now, and so was everything that it does not change.
+    revision = fresh.revision
+    if revision is not None and kept.revision == f"{revision}+":
+        revision = kept.revision  # made with files that no commit holds
+    plan = replace(kept, revision=revision)
+    return replace(planned, plan=with_blocked(plan, fresh) if agreed else plan, due=fresh)
 
 
 async def _recall(session: Session, specs: Specs, reading: Reading) -> Compiled | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from reconciler.app import Planned, Session, actor, new_id
-from reconciler.app.planning import require_fresh
+from reconciler.app.planning import keep_to
 from reconciler.app.renames import taken_back
 from reconciler.app.source import specs_of
 from reconciler.diagnostics import SpecError
@@ -69,11 +69,12 @@ async def plan_rollback(
     names = await names_at(session.database, sighting.revision)
     compiled = taken_back(compiled, reading, names)
     planned = session.weigh(reading, compiled, options, Policy(), frozenset())
-    if agreed is not None:
-        require_fresh(agreed, planned.world)
-        planned = replace(planned, plan=agreed)
     holds = tuple(hold for hold in await _holds(session).open() if hold.pinned is None)
-    planned = replace(planned, plan=withhold(planned.plan, Restraint(holds=holds).reason))
+    restraint = Restraint(holds=holds)
+    planned = replace(planned, plan=withhold(planned.plan, restraint.reason))
+    if agreed is not None:
+        planned = keep_to(agreed, planned, agreed=True)
+        planned = replace(planned, plan=withhold(planned.plan, restraint.reason))
     state = await Sources(session.database).load()
     known = {one.revision for one in history}
     # Only daemons have names for what is in no commit; of commits the journal knows more.
@@ -99,7 +100,7 @@ async def settle(session: Session, back: Back, report: Report) -> None:
     sources = Sources(session.database)
     if report.whole:
         await sources.applied(back.sighting.name)
-    if report.outcome != "done":
+    if report.outcome != "done" or not report.whole:
         await sources.ask()
 
 

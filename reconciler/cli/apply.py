@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from reconciler import app
-from reconciler.app.planning import Wish, require_fresh
+from reconciler.app.planning import keep_to
 from reconciler.app.source import note_applied
 from reconciler.cli.confirm import ask
 from reconciler.cli.options import (
@@ -78,16 +78,15 @@ async def _apply(
     settings: Settings, saved: Plan | None, lock_timeout: float, given: dict[str, Any]
 ) -> ExitCode:
     async with app.open_session(settings, needs_key=True) as session:
-        wish = wish_from(given, settings, saved)
-        agreed = saved
+        agreed: Plan | None = None
         if not given["yes"]:  # before the lock: an answer may take hours
-            agreed = (await _plan(session, wish, saved)).plan
+            agreed = (await _plan(session, given, saved)).plan
             _show(agreed, given["output"])
             if agreed.shown:
                 ask("Apply these changes?", yes=False)
         lock = session.lock("apply")
         async with lock.acquire(lock_timeout, on_wait=_say_holder) as held:
-            planned = await _plan(session, wish, agreed, quiet=not given["yes"])
+            planned = await _plan(session, given, saved, agreed, quiet=not given["yes"])
             plan, kind = planned.plan, _kind(planned)
             if given["yes"]:
                 _show(plan, given["output"])
@@ -113,14 +112,21 @@ def _kind(planned: app.Planned) -> str:
 
 
 async def _plan(
-    session: app.Session, wish: Wish, kept: Plan | None, *, quiet: bool = False
+    session: app.Session,
+    given: dict[str, Any],
+    saved: Plan | None,
+    agreed: Plan | None = None,
+    *,
+    quiet: bool = False,
 ) -> app.Planned:
     """Plan anew; a plan that was kept or agreed to must still be what one would plan now."""
+    wish = wish_from(given, session.settings, saved)  # anew: what is checked out may be another one
     planned = await planned_in(session, wish, quiet=quiet)
+    kept = agreed or saved
     if kept is None:
         return planned
-    require_fresh(kept, planned.world)
-    return replace(planned, plan=await respect(kept, session.database))
+    planned = keep_to(kept, planned, agreed=saved is None)
+    return replace(planned, plan=await respect(planned.plan, session.database))
 
 
 def _show(plan: Plan, output: str) -> None:

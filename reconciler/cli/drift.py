@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from reconciler import app
-from reconciler.app.planning import require_fresh
+from reconciler.app.planning import keep_to
 from reconciler.cli.confirm import ask
 from reconciler.cli.options import (
     addresses,
@@ -85,9 +85,11 @@ async def _repair(
 async def _look(session: app.Session, options: PlanOptions, agreed: Plan | None) -> app.Planned:
     """Plan what is to be put back; a plan that was agreed to must still be what there is to do."""
     planned = await session.drift(options)
-    if agreed is not None:
-        require_fresh(agreed, planned.world)
-    return replace(planned, plan=await respect(agreed or planned.plan, session.database))
+    planned = replace(planned, plan=await respect(planned.plan, session.database))
+    if agreed is None:
+        return planned
+    planned = keep_to(agreed, planned, agreed=True)
+    return replace(planned, plan=await respect(planned.plan, session.database))
 
 
 def _show(plan: Plan, output: str) -> None:

@@ -35,7 +35,9 @@ def wish_from(given: Mapping[str, Any], settings: Settings, saved: Plan | None =
         scope = saved.scope
         targets, only = scope.targets, scope.only
         prune, organizations = scope.prune, scope.organizations
-    revision = app.spec_revision(settings)
+    # A plan file is often in the folder itself; and files that git does not know can't change
+    # what a commit declares.
+    revision = app.spec_revision(settings, untracked=saved is None)
     options = PlanOptions(prune=prune, targets=targets, only=only, revision=revision)
     return Wish(options=options, allow_remove=given["allow_remove"], organizations=organizations)
 

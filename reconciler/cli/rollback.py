@@ -44,8 +44,8 @@ def rollback(revision: str | None, until: str | None, *, listing: bool, **given:
     settings = settings_from(given)
     if listing:
         return asyncio.run(_list(settings, given["output"]))
-    lasts = None if until is None else lasting(until)
-    return int(asyncio.run(_rollback(settings, revision, lasts, given)))
+    _lasting(until)  # a mistake in it is told before anything else
+    return int(asyncio.run(_rollback(settings, revision, until, given)))
 
 
 async def _list(settings: Settings, output: str) -> int:
@@ -63,7 +63,7 @@ async def _list(settings: Settings, output: str) -> int:
 
 
 async def _rollback(
-    settings: Settings, revision: str | None, lasts: timedelta | None, given: dict[str, Any]
+    settings: Settings, revision: str | None, until: str | None, given: dict[str, Any]
 ) -> ExitCode:
     async with app.open_session(settings, needs_key=True) as session:
         prune, agreed = given["prune"], None
@@ -79,12 +79,17 @@ async def _rollback(
             plan = back.planned.plan
             if given["yes"]:
                 _show(plan, given["output"])
-            await stay(session, back, given["reason"], lasts)
+            # Only now: the hold counts from here, however long the answer and the lock took.
+            await stay(session, back, given["reason"], _lasting(until))
             with Progress(plan) as progress:
                 report = await session.carry_out(back.planned, held, progress.done, "rollback")
             await settle(session, back, report)
     _tell(report, plan, given["output"])
     return report.exit_code
+
+
+def _lasting(until: str | None) -> timedelta | None:
+    return None if until is None else lasting(until)
 
 
 def _show(plan: Plan, output: str) -> None:

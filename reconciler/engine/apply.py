@@ -43,8 +43,17 @@ class Applier:
     concurrency: int = 8
     clock: Clock = field(default_factory=SystemClock)
 
-    async def apply(self, plan: Plan, world: World, listen: Listener = lambda _: None) -> Report:
-        """Make PostgreSQL and n8n look like *plan* wants them to."""
+    async def apply(
+        self,
+        plan: Plan,
+        world: World,
+        listen: Listener = lambda _: None,
+        due: Plan | None = None,
+    ) -> Report:
+        """Make PostgreSQL and n8n look like *plan* wants them to.
+
+        *due*: all that its revision asks for by now, where the plan was made before.
+        """
         identities = Identities(world, self.new_id)
         stepper = Stepper(
             kinds=self.kinds,
@@ -70,7 +79,7 @@ class Applier:
             task = asyncio.current_task()
             if task is not None:
                 task.uncancel()
-        return run.report(plan, interrupted=interrupted)
+        return run.report(plan, due or plan, interrupted=interrupted)
 
 
 @dataclass(slots=True)
@@ -156,7 +165,7 @@ class _Run:
             self.failed.add(change.address)
         self.listen(outcome)
 
-    def report(self, plan: Plan, *, interrupted: bool) -> Report:
+    def report(self, plan: Plan, due: Plan, *, interrupted: bool) -> Report:
         """Put the outcomes into the order of the plan; what was not reached is said, too."""
         listed: list[Outcome] = []
         for change in plan.changes:
@@ -172,7 +181,8 @@ class _Run:
         report = Report(outcomes=tuple(listed), stopped=self.stopped, interrupted=interrupted)
         ended = {key: outcome.state for key, outcome in self.outcomes.items()}
         to_its_end = not interrupted and self.stopped is None
-        return replace(report, refused=plan.refused, whole=to_its_end and is_whole(plan, ended))
+        whole = to_its_end and is_whole(plan, ended) and (due is plan or is_whole(due, ended))
+        return replace(report, refused=plan.refused, whole=whole)
 
 
 def _is_noted(change: Change) -> bool:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.errors import ApplyIncomplete, ExitCode, ReconcilerError
-from reconciler.plan.change import Change, Key, Plan, Reason
-from reconciler.plan.held import only_drift
+from reconciler.plan.change import Change, Key, Plan
+from reconciler.plan.held import follows_drift, only_drift, renewals
 from reconciler.resource.address import Address
 
 
@@ -86,13 +86,13 @@ def is_whole(plan: Plan, ended: Mapping[Key, State] | None = None) -> bool:
     What a guard keeps from being removed, and what only was changed elsewhere, don't stand in its
     way: else one such thing would keep every later revision from being one to go back to.
     """
-    ended = ended or {}
-    return all(_counts_as_made(change, ended.get(change.key)) for change in plan.changes)
+    ended, renewed = ended or {}, renewals(plan)
+    return all(_counts_as_made(c, ended.get(c.key), renewed) for c in plan.changes)
 
 
-def _counts_as_made(change: Change, state: State | None) -> bool:
+def _counts_as_made(change: Change, state: State | None, renewed: Mapping[Address, Change]) -> bool:
     if state is State.APPLIED or change.guard is not None:
         return True
     if change.blocked is None and change.is_silent:
         return True
-    return only_drift(change) or change.reason is Reason.RELINKED
+    return only_drift(change) or follows_drift(change, renewed)

@@ -1,13 +1,14 @@
-"""Whether a plan that was kept still fits the world, resource by resource."""
+"""Whether a plan that was kept still fits the world, resource by resource, and is all there is to do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from reconciler.plan.change import Action, Change, Only, Plan
 from reconciler.plan.decide import trim
 from reconciler.plan.diff import same
+from reconciler.plan.held import follows_drift, intends, renewals
 from reconciler.plan.repair import repair_world
 from reconciler.plan.state import Observed, Recorded, World
 from reconciler.plan.traits import Traits
@@ -30,6 +31,45 @@ def stale(plan: Plan, world: World, traits: Mapping[str, Traits]) -> dict[Addres
         if reason is not None:
             found[change.address] = reason
     return found
+
+
+def beyond(plan: Plan, fresh: Plan) -> dict[Address, str]:
+    """Say where what there is to do by now, *fresh*, is more than *plan* says, or less.
+
+    What only drifted meanwhile is left to the next one, what is blocked is not to be done.
+    """
+    intended = {change.address for change in plan.shown if intends(change) and not _ends(change)}
+    found = {
+        change.address: f"it would change as well by now ({change.why})"
+        for change in _news(fresh)
+        if change.blocked is None and change.address not in intended
+    }
+    left = {change.address for change in fresh.shown}
+    for change in plan.shown:
+        done = change.address not in left and change.action is not Action.DISCARD
+        if done and change.blocked is None:
+            found[change.address] = "it need not change any more"
+    return found
+
+
+def with_blocked(plan: Plan, fresh: Plan) -> Plan:
+    """Add what *fresh* shows as blocked and *plan* does not show: it is not done, and is told."""
+    known = {change.address for change in plan.shown}
+    more = [c for c in _news(fresh) if c.blocked is not None and c.address not in known]
+    return replace(plan, waves=(*plan.waves, tuple(more))) if more else plan
+
+
+def _news(plan: Plan) -> Iterator[Change]:
+    """Yield what brings something new from the specs; leftovers in n8n are nobody's news."""
+    renewed = renewals(plan)
+    for change in plan.shown:
+        if intends(change) and not _ends(change) and not follows_drift(change, renewed):
+            yield change
+
+
+def _ends(change: Change) -> bool:
+    """Whether *change* deletes what a replacement left, or is kept from removing something."""
+    return change.action is Action.DISCARD or change.guard is not None
 
 
 def block(plan: Plan, reasons: Mapping[Address, str]) -> Plan:

@@ -6,12 +6,13 @@ made first keeps waiting everything that needs it. Not here: why something is he
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from reconciler.plan.change import Change, Plan, Reason
-from reconciler.plan.diff import Cause, same
+from reconciler.plan.diff import MISSING, Cause, same
 from reconciler.resource.address import Address
+from reconciler.resource.payload import references
 
 GONE = frozenset({Reason.VANISHED, Reason.ROW_VANISHED})
 
@@ -65,3 +66,23 @@ def only_drift(change: Change) -> bool:
     if change.reason in GONE and change.desired and change.recorded:
         return same(change.desired.payload, change.recorded.payload)
     return bool(change.fields) and all(f.cause is Cause.DRIFT for f in change.fields)
+
+
+def follows_drift(change: Change, renewed: Mapping[Address, Change]) -> bool:
+    """Whether *change* does nothing but pass on new ids that are due to drift alone.
+
+    *renewed* is what gets a new id in the same plan. Of an id that an earlier apply left to be
+    passed on nobody can tell any more what it was due to: then it does not.
+    """
+    if change.reason is not Reason.RELINKED or change.moved_from is not None:
+        return False
+    named = {
+        r.address for f in change.fields if f.after is not MISSING for r in references(f.after)
+    }
+    causes = named & renewed.keys()
+    return bool(causes) and all(only_drift(renewed[address]) for address in causes)
+
+
+def renewals(plan: Plan) -> Mapping[Address, Change]:
+    """Collect what gets a new id in n8n by *plan*."""
+    return {change.address: change for change in plan.changes if change.renews}

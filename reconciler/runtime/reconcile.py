@@ -25,7 +25,7 @@ from reconciler.source.sight import Sighting, Specs, fault, first_error
 
 _log = get_logger("reconcile")
 _STEP: Final = 2.0  # seconds between two looks at whether somebody pushed
-_CONTENDED: Final = 2.0  # seconds until the lock is tried again when there is news
+_CONTENDED: Final = 2.0  # seconds until the lock is tried again for what is urgent
 _FIRST: Final = 5.0  # seconds after the first turn that could not be taken; doubles
 _LONGEST: Final = 60.0
 _LAST_WORDS: Final = 10.0  # seconds for a turn to end when the daemon stops
@@ -120,20 +120,23 @@ class Reconciler:
         """Work until *stopping* is set; a turn that runs then gets some seconds to end."""
         done: str | None = None  # the revision of the last turn that came to its end
         tried: str | None = None  # that of the last turn: if it failed it waits, it is no news
-        due, retry = 0.0, False
+        due, retry = 0.0, False  # retry: the next turn is urgent when it is due
         loop = asyncio.get_running_loop()
         await _before(stopping, self._begin())
         while await _before(stopping, self._look()):
             wanted = None if self._good is None else self._good.name
             news = wanted != done or due == 0.0
             if wanted != tried or self._wanted or loop.time() >= due:
-                order = Order(sighting=self._good, urgent=news or retry or self._wanted)
+                urgent = news or retry or self._wanted
+                order = Order(sighting=self._good, urgent=urgent)
                 tried, self._wanted = wanted, False
                 ended = await self._one(order, stopping)
                 if ended is not None and ended.outcome != "interrupted":
                     done = wanted
-                usual, soon = self._delays(ended, news=news)
-                retry = soon is not None
+                usual, soon = self._delays(ended, urgent=urgent)
+                # What was asked for and could not be taken is still owed, but in its time.
+                missed = ended is None or ended.outcome == "interrupted"
+                retry = soon is not None or (urgent and missed)
                 due = loop.time() + (usual if soon is None else soon)
             await self._wait(due - loop.time(), stopping)
 
@@ -208,6 +211,7 @@ class Reconciler:
                 return None
             except ReconcilerError as error:
                 self._failures += 1
+                self._waiting = False
                 self._problem = str(error)
                 metrics.TURNS.labels(_kind(order), "failed").inc()
                 _log.error("turn failed", error=str(error), hint=error.hint)
@@ -288,13 +292,16 @@ class Reconciler:
         self._wanted |= news  # whoever asks may have let something go that was held
         return news
 
-    def _delays(self, ended: Turned | None, *, news: bool) -> tuple[float, float | None]:
-        """Seconds until the next turn without news, and until a failed change is due before it."""
+    def _delays(self, ended: Turned | None, *, urgent: bool) -> tuple[float, float | None]:
+        """Seconds until the next turn without news, and until a failed change is due before it.
+
+        *urgent*: the turn that ended so; another writer made it wait, not whoever asked for it.
+        """
         usual = self._pace.drift * random.uniform(1.0, 1.5)
         if ended is None:
-            if self._failures:
+            if self._failures and not (self._waiting and urgent):
                 return min(_LONGEST, _FIRST * 2.0 ** min(self._failures - 1, 8)), None
-            return (_CONTENDED if news else usual), None
+            return (_CONTENDED if urgent else usual), None
         if ended.outcome == "interrupted":
             return 0.0, None
         if ended.retry_at is None:

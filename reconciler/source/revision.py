@@ -9,15 +9,17 @@ _QUIET = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
 _SECONDS = 10.0
 
 
-def revision(root: Path) -> str | None:
+def revision(root: Path, *, untracked: bool = True) -> str | None:
     """Tell the commit that *root* is checked out at, with ``+`` when files below it differ.
 
+    *untracked*: also when there are files that git does not know.
     None when *root* is not in a git repository, or git is not installed.
     """
     head = head_of(root)
     if not head:
         return None
-    changed = _git(root, "status", "--porcelain", "--untracked-files=normal", "--", ".")
+    which = "normal" if untracked else "no"
+    changed = _git(root, "status", "--porcelain", f"--untracked-files={which}", "--", ".")
     return f"{head}+" if changed else head
 
 

@@ -104,12 +104,13 @@ async def start(world: Tenants, scheduler: Scheduler, overlap: str, first: str) 
     return trigger, runs(world)
 
 
+@pytest.mark.parametrize("beginning", ["-infinity", "0044-03-15 12:00 BC"])
 async def test_a_schedule_turned_back_to_the_beginning_of_time_is_due(
-    world: Tenants, scheduler: Scheduler
+    world: Tenants, scheduler: Scheduler, beginning: str
 ) -> None:
     trigger, other = schedule(world), schedule(world, "other")
     await scheduler.tick()
-    world.sql("UPDATE workflow_triggers SET \"nextFireAt\" = '-infinity' WHERE id = %s", trigger)
+    world.sql('UPDATE workflow_triggers SET "nextFireAt" = %s WHERE id = %s', beginning, trigger)
     due(world, other, "1 second")
 
     await scheduler.tick()

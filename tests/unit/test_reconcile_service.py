@@ -154,6 +154,70 @@ async def test_while_another_daemon_turns_news_wait_and_are_not_lost(
     assert ["one"] * 4 == turns.orders
 
 
+@pytest.mark.parametrize("hindrance", [LockHeld("ada has it"), N8nUnreachable("n8n is away")])
+async def test_what_was_asked_for_is_done_when_nothing_hinders_it_any_more(
+    monkeypatch: pytest.MonkeyPatch, hindrance: Exception
+) -> None:
+    for name in ("_CONTENDED", "_FIRST", "_STEP"):
+        monkeypatch.setattr(reconcile, name, 0.02)
+    hindered = False
+
+    async def act(order: Order) -> Turned:
+        if hindered:
+            raise hindrance
+        return Turned(outcome="done")
+
+    specs, turns = MemorySpecs(sighting("one")), MemoryTurns(act)
+    async with working(specs, turns, Pace(poll=0.02, drift=60)):
+        await until(lambda: turns.orders == ["one"])
+        hindered, turns.asked = True, datetime.now(UTC)
+        await until(lambda: len(turns.orders) == 3)
+        hindered = False
+        count = len(turns.orders)
+        await until(lambda: len(turns.orders) == count + 1)
+        await asyncio.sleep(0.1)
+
+    assert [True] * (count + 1) == turns.urgent  # and once is enough
+
+
+async def test_a_change_that_is_due_again_is_not_lost_while_another_one_writes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reconcile, "_CONTENDED", 0.02)
+
+    async def act(order: Order) -> Turned:
+        if len(turns.orders) == 2:
+            raise LockHeld("ada has it")
+        soon = datetime.now(UTC) + timedelta(seconds=0.1)
+        return Turned(outcome="partly", failed=1, retry_at=soon if len(turns.orders) < 2 else None)
+
+    specs, turns = MemorySpecs(sighting("one")), MemoryTurns(act)
+    async with working(specs, turns):
+        await until(lambda: len(turns.orders) == 3)
+
+    assert [True] * 3 == turns.urgent
+
+
+async def test_whoever_asks_while_another_one_writes_makes_nobody_try_all_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reconcile, "_CONTENDED", 0.2)
+    monkeypatch.setattr(reconcile, "_STEP", 0.005)
+
+    async def act(order: Order) -> Turned:
+        if len(turns.orders) > 1:
+            raise LockHeld("ada has it")
+        return Turned(outcome="done")
+
+    specs, turns = MemorySpecs(sighting("one")), MemoryTurns(act)
+    async with working(specs, turns, Pace(poll=0.005, drift=60)):
+        await until(lambda: turns.orders == ["one"])
+        turns.asked = datetime.now(UTC)
+        await asyncio.sleep(1)
+
+    assert 3 <= len(turns.orders) <= 7
+
+
 async def test_a_server_that_is_away_is_tried_again_later_and_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
