@@ -23,6 +23,8 @@ class Due:
         self.fails = fails or {}
         self.calls = self.busy = self.most = self.done = 0
         self.one_by_one = False
+        self.seconds = 0.01
+        self.begun = asyncio.Event()
 
     async def work(self) -> Work:
         return Work(unscheduled=False, resumed=False, held=False, seconds=0.0)
@@ -38,8 +40,9 @@ class Due:
         if found == limit and only is None:
             more()
         fails = self.fails.get(call)
+        self.begun.set()
         try:
-            await asyncio.sleep(0.01 * (1 + call))  # so that the first to begin is the first done
+            await asyncio.sleep(self.seconds * (1 + call))  # so that the first to begin is the first done
         except asyncio.CancelledError:
             self.left += found
             raise
@@ -112,8 +115,9 @@ async def test_a_database_that_is_gone_ends_the_tick_once_all_batches_have_ended
 
 async def test_a_tick_that_is_cancelled_leaves_no_batch_behind() -> None:
     due = Due(40)
+    due.seconds = 60.0
     tick = asyncio.create_task(scheduler(due).tick())
-    await asyncio.sleep(0.005)
+    await due.begun.wait()
     tick.cancel()
 
     with pytest.raises(asyncio.CancelledError):
