@@ -148,6 +148,10 @@ OUR_INDEXES: dict[str, str] = {
         "INDEX operation_steps_move_idx ON reconciler.operation_steps (intended_at) "
         "WHERE action = 'move'"
     ),
+    "operation_steps_back_idx": (
+        "INDEX operation_steps_back_idx ON reconciler.operation_steps (intended_at) "
+        "WHERE action = 'move' AND detail->>'back' = 'true'"
+    ),
 }
 
 OUR_REPLACED: dict[str, str] = {

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.app.ids import new_id as new_id
-from reconciler.app.renames import known_anew
+from reconciler.app.renames import Way, declared, known_anew
 from reconciler.app.secrets import STANDINS as STANDINS
 from reconciler.app.secrets import environment, secret_sources
 from reconciler.app.source import no_longer_declared
@@ -107,6 +107,7 @@ class Planned:
     compiled: Compiled
     reading: Reading
     due: Plan | None = None  # all there is to do, where the plan was kept from before
+    way: Way = Way.NEITHER
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,7 +121,7 @@ class Session:
     environ: Mapping[str, str]
     clock: SystemClock = field(default_factory=SystemClock)
 
-    def ledger(self, operation: str | None = None) -> StoreLedger:
+    def ledger(self, operation: str | None = None, way: Way = Way.NEITHER) -> StoreLedger:
         """Give the engine its view of PostgreSQL, bound to *operation* for writing."""
         return StoreLedger(
             Inventory(self.database, new_id=new_id),
@@ -128,6 +129,7 @@ class Session:
             Operations(self.database),
             self.clock,
             operation,
+            back=way is Way.BACK,
         )
 
     async def observe(self) -> Reading:
@@ -224,7 +226,7 @@ class Session:
         applier = Applier(
             kinds=KINDS,
             api=self.api,
-            ledger=self.ledger(operation),
+            ledger=self.ledger(operation, planned.way),
             secrets=self.safe,
             new_id=new_id,
             still_ours=still_ours,
@@ -240,6 +242,8 @@ class Session:
             raise
         summary: dict[str, Any] = {state.value: report.count(state) for state in State}
         summary["whole"] = report.whole
+        if report.whole and planned.way is Way.FORWARD and plan.scope.targets is None:
+            summary["forward"] = sorted(declared(planned.compiled) & plan.scope.organizations)
         await operations.finish(operation, report.outcome, summary)
         return report
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from reconciler.app import TRAITS, Planned, Session, taken_by_others
-from reconciler.app.renames import known_anew
+from reconciler.app.renames import under_names
 from reconciler.app.specs import Specs, digest_of, keeps_memos, write_memo
 from reconciler.engine.compile import Compiled
 from reconciler.engine.holding import respect
@@ -24,7 +24,6 @@ from reconciler.plan.guard import Policy
 from reconciler.plan.planner import PlanOptions
 from reconciler.store.entries import digest
 from reconciler.store.inventory import Inventory
-from reconciler.store.renames import names_before_rollback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +61,11 @@ async def plan_folder(
     compiled = await _recall(session, specs, reading)
     if compiled is None:
         compiled = await _compile(session, specs, reading)
-    compiled = known_anew(compiled, reading, await names_before_rollback(session.database))
+    revision = wish.options.revision
+    compiled, way = await under_names(session.database, compiled, reading, revision)
     policy = wish.policy(specs)
     planned = session.weigh(reading, compiled, wish.options, policy, wish.organizations)
-    return replace(planned, plan=await respect(planned.plan, session.database))
+    return replace(planned, plan=await respect(planned.plan, session.database), way=way)
 
 
 def keep_to(kept: Plan, planned: Planned, *, agreed: bool) -> Planned:
@@ -83,8 +83,8 @@ def keep_to(kept: Plan, planned: Planned, *, agreed: bool) -> Planned:
         raise StalePlan(message, hint="make a new plan")
     # Its specs were compared with those of now, and so was everything that it does not change.
     revision = fresh.revision
-    if revision is not None and kept.revision == f"{revision}+":
-        revision = kept.revision  # made with files that no commit holds
+    if revision is None or kept.revision == f"{revision}+":
+        revision = kept.revision  # nobody can tell here, or it was made with files of no commit
     plan = replace(kept, revision=revision)
     return replace(planned, plan=with_blocked(plan, fresh) if agreed else plan, due=fresh)
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from reconciler.app import Planned, Session, actor, new_id
 from reconciler.app.planning import keep_to
-from reconciler.app.renames import taken_back
+from reconciler.app.renames import Way, taken_back
 from reconciler.app.source import specs_of
 from reconciler.diagnostics import SpecError
 from reconciler.engine.outcome import Report
@@ -75,6 +75,7 @@ async def plan_rollback(
     if agreed is not None:
         planned = keep_to(agreed, planned, agreed=True)
         planned = replace(planned, plan=withhold(planned.plan, restraint.reason))
+    planned = replace(planned, way=Way.BACK)
     state = await Sources(session.database).load()
     known = {one.revision for one in history}
     # Only daemons have names for what is in no commit; of commits the journal knows more.

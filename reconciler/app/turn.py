@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler.app import TRAITS, Planned, Session, actor, new_id, taken_by_others
-from reconciler.app.renames import known_anew, taken_back
+from reconciler.app.renames import Way, known_anew, taken_back
 from reconciler.app.secrets import STANDINS, environment
 from reconciler.diagnostics import SpecError
 from reconciler.engine.backoff import Failure, failed, waits
@@ -23,7 +23,7 @@ from reconciler.engine.conditions import Findings, by_address, failures, undecla
 from reconciler.engine.observe import Reading, bind
 from reconciler.engine.outcome import Report, State, is_whole
 from reconciler.engine.safe import Safe, environment_names
-from reconciler.errors import GitUnreachable, RevisionGone, UnreachableError
+from reconciler.errors import GitUnreachable, GuardRefused, RevisionGone, UnreachableError
 from reconciler.kinds.registry import KINDS
 from reconciler.plan.change import Action, Change, Only, Plan
 from reconciler.plan.guard import Policy
@@ -31,6 +31,7 @@ from reconciler.plan.held import intends, withhold
 from reconciler.plan.planner import PlanOptions, make_plan
 from reconciler.plan.restraint import Hold, Restraint, What
 from reconciler.resource.address import Address
+from reconciler.resource.payload import Object
 from reconciler.runtime.reconcile import Order, Turned, Turns
 from reconciler.source.sight import Sighting, Specs
 from reconciler.store.conditions import Conditions
@@ -160,7 +161,7 @@ class DaemonTurns(Turns):
         await self._conditions.save(documents)
         applied = sighting.name if sighting is not None and turn.complete else None
         if applied is not None and applied != known.state.applied and not turn.recorded:
-            await self._remember(revision, "done", {})
+            await self._remember(revision, "done", _leading(known))
         await self._sources.turned(
             self._specs.place,
             good=sighting.name if sighting is not None and known.pin is None else None,
@@ -170,7 +171,7 @@ class DaemonTurns(Turns):
         if turn.stopped is None:
             await self._sources.mended(self._problem)
 
-    async def _remember(self, revision: str | None, outcome: str, summary: dict[str, str]) -> None:
+    async def _remember(self, revision: str | None, outcome: str, summary: Object) -> None:
         """Keep a revision in the history though nothing had to be changed for it."""
         operations = Operations(self._session.database)
         host = socket.gethostname()
@@ -205,7 +206,7 @@ class _Turn:
         if self.known.sighting is not None:
             try:
                 planned = await self._planned(self.known.sighting, reading)
-            except SpecError:
+            except (SpecError, GuardRefused):
                 if self.known.pin is None:  # else it was valid once: what it left is healed
                     raise
             else:
@@ -228,16 +229,19 @@ class _Turn:
         policy = Policy(distrusted=self._suspicion(sighting))
         taken = taken_by_others(reading)
         if self.known.pin is not None:
-            under, names = taken_back, await names_at(session.database, sighting.revision)
+            under, way = taken_back, Way.BACK
+            names = await names_at(session.database, sighting.revision)
         else:
-            under, names = known_anew, await names_before_rollback(session.database)
+            under, way = known_anew, Way.FORWARD
+            names = await names_before_rollback(session.database)
 
         def weigh() -> Planned:
             compiled = session.build(sighting.loaded, session.safe.facts(), taken)
             if not compiled.ok:
                 raise SpecError(compiled.diagnostics)
             named = under(compiled, reading, names)
-            return session.weigh(reading, named, options, policy, frozenset())
+            planned = session.weigh(reading, named, options, policy, frozenset())
+            return replace(planned, way=way)
 
         return await asyncio.to_thread(weigh)  # the event loop has leases to extend meanwhile
 
@@ -350,3 +354,11 @@ def _commit_of(name: str | None) -> str | None:
 def _moves(change: Change) -> bool:
     """Whether carrying out a plan does anything about *change*."""
     return change.blocked is None and change.action is not Action.NOOP
+
+
+def _leading(known: Known) -> Object:
+    """Say in a summary which organizations' newest specs are what is there."""
+    if known.sighting is None or known.pin is not None:
+        return {}
+    homes = {resource.address.organization for resource in known.sighting.loaded.resources}
+    return {"forward": [*sorted(homes)]}

@@ -26,12 +26,16 @@ class StoreLedger(Ledger):
         operations: Operations,
         clock: Clock,
         operation: str | None = None,
+        *,
+        back: bool = False,
     ) -> None:
+        """*back*: the operation leads to earlier specs, which may know things by other names."""
         self._inventory = inventory
         self._rows = rows
         self._operations = operations
         self._clock = clock
         self._operation = operation
+        self._back = back
         self._ordinals = itertools.count(1)
 
     async def recorded(self) -> dict[Address, Recorded]:
@@ -74,7 +78,8 @@ class StoreLedger(Ledger):
     async def moved(self, old: Address, new: Address, others: Sequence[Recorded]) -> None:
         """Give an inventory entry its new address, and rewrite those that refer to it."""
         row_id = next(entry.row_id for entry in others if entry.address == new)
-        step = renames.step(self._running(), next(self._ordinals), old, new, row_id)
+        ordinal = next(self._ordinals)
+        step = renames.step(self._running(), ordinal, old, new, row_id, back=self._back)
         await self._inventory.move(old, new, others, step, now=self._clock.now())
 
     async def refresh(self, recorded: Sequence[Recorded]) -> None:

@@ -72,10 +72,13 @@ def under_former_names(
         elif heir is None and present in desired:
             stuck.append((present, name))
     moves = settle_moves(World(desired=found, recorded=recorded, observed={}))
-    void = [(present, heir) for present, heir in sought if moves.get(heir) != present]
-    for _, heir in void:
-        found[heir] = desired[heir]
-    return Renamed(desired=found, stuck=tuple(sorted((*void, *stuck))))
+    for present, heir in sought:
+        holder = recorded.get(heir)
+        waits = holder is not None and holder.removed and present not in desired
+        if moves.get(heir) != present and not waits:  # what waits is blocked: see `blocked_move`
+            found[heir] = desired[heir]
+            stuck.append((present, heir))
+    return Renamed(desired=found, stuck=tuple(sorted(stuck)))
 
 
 def blocked_move(world: World, new: Address) -> str | None:
@@ -87,7 +90,7 @@ def blocked_move(world: World, new: Address) -> str | None:
     if moving is None or moving.removed or not _alike(new, old):
         return None
     return (
-        f"{old} can't take this name: a removed resource has it; purge that first or choose another"
+        f"{old} can't take this name: a removed resource has it, with its history; choose another"
     )
 
 

@@ -191,6 +191,14 @@ class TestSavedPlan:
         assert [planned, commits.first] == commits.listed()
         assert planned == applied(commits.stage)
 
+    def test_where_git_can_not_be_asked_its_own_commit_counts(self, commits: Commits) -> None:
+        planned, folder = self.plan(commits), commits.stage.shell.folder
+        (folder / ".git").rename(folder / "elsewhere")
+        commits.stage.shell.apply("kept.json")
+        (folder / "elsewhere").rename(folder / ".git")
+        assert [planned, commits.first] == commits.listed()
+        assert planned == applied(commits.stage)
+
     def test_a_later_commit_is_not_applied_by_it_and_does_not_count(self, commits: Commits) -> None:
         stage = commits.stage
         self.plan(commits)

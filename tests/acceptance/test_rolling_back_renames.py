@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,83 @@ def test_the_way_forward_over_two_renamings_makes_no_twin(stage: Stage, name: st
     team(stage).commit("anew")
     stage.shell.ok("apply", "-y", "--prune", "--allow-remove", "9")
     assert not known & ids(stage)
+
+
+def repaired(stage: Stage) -> None:
+    stage.shell.ok("drift", "--repair", "-y")
+
+
+def repaired_in_part(stage: Stage) -> None:
+    stage.shell.ok("drift", "--repair", "-y", "--target", "acme/Organization/acme")
+
+
+def healed_by_a_daemon(stage: Stage) -> None:
+    with following(stage, RECONCILER_APPLY_COMMITS="false"):
+        stage.n8n.says(stage.n8n.workflow("acme greeter")["id"], "by hand", live=True)
+        until(lambda: said_by(stage, "greeter") == "hello", "it is healed")
+    last = "SELECT summary->>'whole' FROM reconciler.operations ORDER BY started_at DESC LIMIT 1"
+    assert stage.value(last) == "true"
+
+
+def applied_elsewhere(stage: Stage) -> None:
+    (stage.shell.folder / ".gitignore").write_text(".reconciler/\nelsewhere/\n", encoding="utf-8")
+    other = Repository(stage.shell.folder / "elsewhere", "zeta").organization()
+    other.automation("theirs", says="one", title="zeta theirs")
+    stage.shell.ok("apply", "-y", "--specs", str(stage.shell.folder / "elsewhere"))
+
+
+@pytest.mark.parametrize(
+    "meanwhile", [repaired, repaired_in_part, healed_by_a_daemon, applied_elsewhere]
+)
+def test_what_does_not_apply_the_newer_specs_does_not_spoil_the_way_forward(
+    stage: Stage, meanwhile: Callable[[Stage], None]
+) -> None:
+    known = renamed_twice(stage)
+    stage.shell.ok("rollback", first_revision(stage), "-y")
+    stage.shell.ok("unhold", "/", "--anyway")
+    meanwhile(stage)
+
+    stage.shell.ok("apply", "-y")
+
+    assert known <= ids(stage)
+    assert "hello" not in names(stage)
+
+
+def test_a_rollback_that_was_killed_can_be_finished_by_apply_at_that_revision(stage: Stage) -> None:
+    known = renamed_twice(stage)
+    first = first_revision(stage)
+    stage.rows(
+        "INSERT INTO reconciler.holds (id, organization, held, reason, created_by, pinned)"
+        " VALUES ('pin', '/', '{apply}', 'killed before its first change', 'test', %s)",
+        first,
+    )
+    team(stage).git("checkout", "--quiet", first)
+
+    stage.shell.apply()
+
+    assert names(stage) == ["hello", "hello.mornings"]
+    assert ids(stage) == known
+
+
+def test_a_removed_resource_that_has_the_name_blocks_that_one_alone(stage: Stage) -> None:
+    stage.repository.automation("a", says="one").automation("other", says="one")
+    applies(stage, "first")
+    stage.repository.drop("a").automation("b", says="one").automation("other", says="two")
+    stage.repository.edit("b.yaml", '"name": "b"\n  }', '"name": "b", "movedFrom": "a"\n  }')
+    applies(stage, "a is b")
+    stage.repository.edit("b.yaml", ', "movedFrom": "a"', "")
+    stage.repository.automation("a", says="another", title="acme another")
+    applies(stage, "a name used again")
+    stage.repository.drop("a")
+    team(stage).commit("and removed")
+    stage.shell.ok("apply", "-y", "--prune", "--allow-remove", "9")
+
+    done = stage.shell.run("rollback", first_revision(stage), "-y")
+
+    assert done.code == 5, done.said
+    assert "a removed resource has it" in done.err
+    assert said_by(stage, "other") == "one"
+    assert [name for name, _, _ in stage.rows(RECORDS)] == ["b", "other"]
 
 
 def test_names_that_went_on_to_others_all_go_back(stage: Stage) -> None:

@@ -42,7 +42,9 @@ class Due:
         fails = self.fails.get(call)
         self.begun.set()
         try:
-            await asyncio.sleep(self.seconds * (1 + call))  # so that the first to begin is the first done
+            await asyncio.sleep(
+                self.seconds * (1 + call)
+            )  # so that the first to begin is the first done
         except asyncio.CancelledError:
             self.left += found
             raise

@@ -112,6 +112,11 @@ operation_steps = Table(
     Index("operation_steps_open_idx", "intended_at", postgresql_where=text("outcome IS NULL")),
     Index("operation_steps_move_idx", "intended_at", postgresql_where=text("action = 'move'")),
     Index(
+        "operation_steps_back_idx",
+        "intended_at",
+        postgresql_where=text("action = 'move' AND detail->>'back' = 'true'"),
+    ),
+    Index(
         "operation_steps_address_idx",
         "organization",
         "kind",
