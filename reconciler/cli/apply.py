@@ -21,7 +21,7 @@ from reconciler.cli.options import (
     specs_option,
 )
 from reconciler.cli.output import document, say
-from reconciler.cli.planned import planned_in, show_plan, wish_from
+from reconciler.cli.planned import planned_in, show_first, wish_from
 from reconciler.cli.progress import Progress
 from reconciler.cli.summary import report_document, report_text
 from reconciler.engine.holding import respect
@@ -81,7 +81,7 @@ async def _apply(
         agreed: Plan | None = None
         if not given["yes"]:  # before the lock: an answer may take hours
             agreed = (await _plan(session, given, saved)).plan
-            _show(agreed, given["output"])
+            show_first(agreed, given["output"])
             if agreed.shown:
                 ask("Apply these changes?", yes=False)
         lock = session.lock("apply")
@@ -89,7 +89,7 @@ async def _apply(
             planned = await _plan(session, given, saved, agreed, quiet=not given["yes"])
             plan, kind = planned.plan, _kind(planned)
             if given["yes"]:
-                _show(plan, given["output"])
+                show_first(plan, given["output"])
             if not plan.shown:
                 report = await session.carry_out(planned, held, lambda _: None, kind)
             else:
@@ -127,11 +127,6 @@ async def _plan(
         return planned
     planned = keep_to(kept, planned, agreed=saved is None)
     return replace(planned, plan=await respect(planned.plan, session.database))
-
-
-def _show(plan: Plan, output: str) -> None:
-    if output == "text":
-        show_plan(plan, "text")
 
 
 def _read_plan(file: Path) -> Plan:

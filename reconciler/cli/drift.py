@@ -19,7 +19,7 @@ from reconciler.cli.options import (
     specs_option,
 )
 from reconciler.cli.output import document
-from reconciler.cli.planned import show_plan
+from reconciler.cli.planned import show_first, show_plan
 from reconciler.cli.progress import Progress
 from reconciler.cli.summary import report_document, report_text
 from reconciler.engine.holding import respect
@@ -66,13 +66,13 @@ async def _repair(
         agreed: Plan | None = None
         if not given["yes"]:  # before the lock: an answer may take hours
             agreed = (await _look(session, options, None)).plan
-            _show(agreed, given["output"])
+            show_first(agreed, given["output"])
             if agreed.shown:
                 ask("Put this back?", yes=False)
         async with session.lock("drift --repair").acquire(lock_timeout) as held:
             planned = await _look(session, options, agreed)
             if given["yes"]:
-                _show(planned.plan, given["output"])
+                show_first(planned.plan, given["output"])
             with Progress(planned.plan) as progress:
                 report = await session.carry_out(planned, held, progress.done)
     if given["output"] == "json":
@@ -90,8 +90,3 @@ async def _look(session: app.Session, options: PlanOptions, agreed: Plan | None)
         return planned
     planned = keep_to(agreed, planned, agreed=True)
     return replace(planned, plan=await respect(planned.plan, session.database))
-
-
-def _show(plan: Plan, output: str) -> None:
-    if output == "text":
-        show_plan(plan, "text")

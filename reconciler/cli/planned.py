@@ -75,6 +75,12 @@ def _require(specs: Specs, format_: str | None) -> None:
     require_valid(specs.diagnostics, specs.texts, format_)
 
 
+def show_first(plan: Plan, output: str) -> None:
+    """Print *plan* before it is carried out; who asks for a document gets one, of the outcome."""
+    if output == "text":
+        show_plan(plan, "text")
+
+
 def show_plan(
     plan: Plan, output: str, *, markdown: Path | None = None, format_: str | None = None
 ) -> None:

@@ -14,7 +14,7 @@ from reconciler.cli.confirm import ask
 from reconciler.cli.hold import lasting
 from reconciler.cli.options import output_option, server_options, settings_from, specs_option
 from reconciler.cli.output import document, result, say
-from reconciler.cli.planned import show_plan
+from reconciler.cli.planned import show_first
 from reconciler.cli.progress import Progress
 from reconciler.cli.summary import report_document, report_text
 from reconciler.cli.tables import table
@@ -70,7 +70,7 @@ async def _rollback(
         if not given["yes"]:  # before the lock: an answer may take hours
             asked = await plan_rollback(session, revision, prune=prune)
             revision, agreed = asked.sighting.name, asked.planned.plan
-            _show(agreed, given["output"])
+            show_first(agreed, given["output"])
             ask(f"Go back to {revision}, and stay there?", yes=False)
         lock = session.lock("rollback")
         waiting = given["lock_timeout"]
@@ -78,7 +78,7 @@ async def _rollback(
             back = await plan_rollback(session, revision, prune=prune, agreed=agreed)
             plan = back.planned.plan
             if given["yes"]:
-                _show(plan, given["output"])
+                show_first(plan, given["output"])
             # Only now: the hold counts from here, however long the answer and the lock took.
             await stay(session, back, given["reason"], _lasting(until))
             with Progress(plan) as progress:
@@ -90,11 +90,6 @@ async def _rollback(
 
 def _lasting(until: str | None) -> timedelta | None:
     return None if until is None else lasting(until)
-
-
-def _show(plan: Plan, output: str) -> None:
-    if output == "text":
-        show_plan(plan, "text")
 
 
 def _tell(report: Report, plan: Plan, output: str) -> None:

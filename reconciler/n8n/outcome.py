@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from reconciler.n8n.deep import CUT
-from reconciler.resource.json_text import shallow
+from reconciler.resource.json_text import is_deeper, shallow
 from reconciler.resource.payload import Json, Object
 from reconciler.workflow.entry import ENTRY_HEADER, ENTRY_NAME
 
@@ -129,7 +129,7 @@ def _cut(items: list[Json], limit: int) -> tuple[list[Json], bool]:
         items = [_cleaned(item) for item in items]
         text = json.dumps(items)
     # Counting costs next to nothing, and few outputs have as many brackets.
-    deep = text.count("[") + text.count("{") > _DEEPEST and _is_deeper(items, _DEEPEST)
+    deep = text.count("[") + text.count("{") > _DEEPEST and is_deeper(items, _DEEPEST)
     if deep:
         items = shallow(items, _DEEPEST, CUT)
         text = json.dumps(items)
@@ -287,14 +287,6 @@ def _shortened(value: Json) -> Json:
     if isinstance(value, dict):
         return {key: _shortened(one) for key, one in value.items()}
     return value
-
-
-def _is_deeper(value: Json, levels: int) -> bool:
-    """Whether lists and objects are nested more than *levels* times."""
-    if not isinstance(value, list | dict):
-        return False
-    inner = value if isinstance(value, list) else value.values()
-    return (levels == 0 and bool(value)) or any(_is_deeper(one, levels - 1) for one in inner)
 
 
 def _object(value: Json | Mapping[str, Json]) -> Object:

@@ -6,10 +6,11 @@ Such a value must stop neither those who read many rows nor the rows beside it. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final, Self
 
-MAX_DEPTH: Final = 100  # of what is compared with specs, which go half as deep
+from reconciler.resource.json_text import is_deeper
+
+_MAX_LEVELS: Final = 99  # of what is compared with specs, which go half as deep
 
 
 class Unreadable(str):
@@ -27,15 +28,4 @@ class Unreadable(str):
 
 def bounded(value: Any) -> Any:
     """Give *value*, or why not where it goes deeper than those go who compare and show it."""
-    layer = [value]
-    for _ in range(MAX_DEPTH):
-        layer = [child for one in layer for child in _children(one)]
-        if not layer:
-            return value
-    return Unreadable("it is nested too deeply")
-
-
-def _children(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+    return Unreadable("it is nested too deeply") if is_deeper(value, _MAX_LEVELS) else value

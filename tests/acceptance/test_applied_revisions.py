@@ -22,9 +22,7 @@ class Commits:
     def __init__(self, stage: Stage) -> None:
         self.stage, folder = stage, stage.shell.folder
         self.env = {"GIT_CEILING_DIRECTORIES": str(folder.parent)}
-        self.team = Team(folder / "none.git", folder)
-        self.team.git("init", "--quiet", "--initial-branch=main")
-        (folder / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")
+        self.team = Team.alone(folder)
         stage.repository.organization()
 
     def commit(self, text: str) -> str:

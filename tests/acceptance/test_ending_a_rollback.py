@@ -14,9 +14,7 @@ def rolled_back(on_fake: Stage) -> tuple[Stage, Team]:
     folder = on_fake.shell.folder
     on_fake.shell.env["GIT_CEILING_DIRECTORIES"] = str(folder.parent)
     repository = on_fake.repository.organization().automation("greeter", says="one")
-    team = Team(folder / "none.git", folder)
-    team.git("init", "--quiet", "--initial-branch=main")
-    (folder / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")
+    team = Team.alone(folder)
     team.commit("first")
     on_fake.shell.apply()
     repository.automation("greeter", says="broken")

@@ -21,9 +21,7 @@ def test_a_folder_is_followed(on_fake: Stage) -> None:
 def in_a_work_tree(stage: Stage) -> tuple[Team, dict[str, str]]:
     """Put the spec folder under git, without a commit; tells how daemons find it."""
     folder = stage.shell.folder
-    team = Team(folder / "none.git", folder)
-    team.git("init", "--quiet", "--initial-branch=main")
-    (folder / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")
+    team = Team.alone(folder)
     return team, {"GIT_CEILING_DIRECTORIES": str(folder.parent), "RECONCILER_PRUNE": "true"}
 
 

@@ -210,9 +210,7 @@ class TestRollback:
     def test_a_folder_in_a_work_tree_can_be_rolled_back(self, on_fake: Stage) -> None:
         folder = on_fake.shell.folder
         repository = on_fake.repository.organization().automation("greeter", says="one")
-        team = Team(folder / "none.git", folder)
-        team.git("init", "--quiet", "--initial-branch=main")
-        (folder / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")
+        team = Team.alone(folder)
         first = team.commit("first")[:12]
         env = {"GIT_CEILING_DIRECTORIES": str(folder.parent)}
         on_fake.shell.apply(**env)

@@ -26,9 +26,7 @@ class Commits:
         stage.shell.env["GIT_CEILING_DIRECTORIES"] = str(folder.parent)
         self.repository = stage.repository.organization()
         self.repository.automation("greeter", says="one").automation("other", says="one")
-        self.team = Team(folder / "none.git", folder)
-        self.team.git("init", "--quiet", "--initial-branch=main")
-        (folder / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")
+        self.team = Team.alone(folder)
         self.first = self.team.commit("first")[:12]
         stage.shell.apply()
 

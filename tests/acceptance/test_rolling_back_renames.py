@@ -51,8 +51,7 @@ def stage(on_fake: Stage) -> Stage:
     folder = on_fake.shell.folder
     on_fake.shell.env["GIT_CEILING_DIRECTORIES"] = str(folder.parent)
     on_fake.repository.organization()
-    team(on_fake).git("init", "--quiet", "--initial-branch=main")
-    (folder / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")
+    Team.alone(folder)
     return on_fake
 
 

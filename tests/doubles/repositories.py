@@ -25,6 +25,14 @@ class Team:
         git(team.clone, "remote", "add", "origin", str(team.bare))
         return team
 
+    @classmethod
+    def alone(cls, folder: Path) -> Team:
+        """Make *folder* a work tree that is pushed nowhere, without any commit."""
+        team = cls(folder / "none.git", folder)
+        team.git("init", "--quiet", "--initial-branch=main")
+        (folder / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")
+        return team
+
     @property
     def url(self) -> str:
         return f"file://{self.bare}"
